@@ -1,0 +1,12 @@
+"""mmsgdfuse: semantic-guided diffusion fusion of infrared and visible images.
+
+Importing the package makes its registries known to mmengine, so that any OpenMMLab
+config with ``custom_imports = dict(imports=['mmsgdfuse'])`` can build
+``type='mmsgdfuse.SGDFuse'`` and every other registered class. The classes themselves
+are imported when a registry first looks for one.
+"""
+
+from mmsgdfuse import registry  # noqa: F401  (creates the child registries)
+from mmsgdfuse.version import __version__
+
+__all__ = ['__version__']
