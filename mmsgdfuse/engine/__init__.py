@@ -1,0 +1,16 @@
+"""Training: phases, checkpoints and hooks."""
+
+from mmsgdfuse.engine.checkpoints import AtomicLocalBackend, epoch_checkpoints, latest_checkpoint
+from mmsgdfuse.engine.hooks import EpochSeedHook, seed_worker
+from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases
+
+__all__ = [
+    'AtomicLocalBackend',
+    'EpochSeedHook',
+    'Phase',
+    'epoch_checkpoints',
+    'latest_checkpoint',
+    'plan_phases',
+    'run_phases',
+    'seed_worker',
+]

@@ -1,0 +1,134 @@
+"""Hierarchical Feature Aggregation Head: diffusion features become the fused image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmsgdfuse.models.losses.functional import luma
+from mmsgdfuse.registry import MODELS
+
+PREDICTIONS = ('image', 'luma')
+
+
+class SpatialAttention(nn.Module):
+    """A weight per pixel from the channels' mean and maximum.
+
+    Args:
+        kernel_size: Side of the convolution that looks at the two maps. Default 7.
+
+    Shape:
+        (N, C, H, W) -> (N, C, H, W).
+    """
+
+    def __init__(self, kernel_size: int = 7) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        summary = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
+        return x * torch.sigmoid(self.conv(summary))
+
+
+@MODELS.register_module()
+class HFAH(nn.Module):
+    """Hierarchical Feature Aggregation Head (paper, Section 3.5 and Fig. 4).
+
+    Every level's decoder features of all feature timesteps are joined, reduced by a 1x1
+    convolution, weighted by spatial attention and brought to full size; the levels are
+    concatenated and 3x3 convolutions map them to the image.
+
+    Args:
+        in_channels: Channels of each level of the U-Net's expanding path.
+        num_timesteps: Number of diffusion times that the features come from. Default 3.
+        level_channels: Channels that each level is reduced to. Default 32.
+        hidden_channels: Channels of the 3x3 convolutions. Default 64.
+        num_convs: 3x3 convolutions before the output layer. Default 2.
+        source_skip: Whether the source images enter beside the features: everything of
+            ``vis`` would otherwise have to pass through F1. Off is the paper's wiring.
+            Default True.
+        prediction: ``'image'`` (the paper): three channels through tanh. ``'luma'``: a weight
+            per pixel that blends the luma of the two sources and a residual through tanh;
+            the visible image's chroma is kept as it is, which rules out a change of hue.
+            Default ``'image'``.
+        residual_scale: Largest residual of ``'luma'``, in units of the [-1, 1] range.
+            Default 0.5.
+
+    Shape:
+        features: per timestep a list of (N, C_l, H_l, W_l); ir (N, 1, H, W) and
+        vis (N, 3, H, W) in [-1, 1] -> (N, 3, H, W) in [-1, 1].
+
+    Raises:
+        ValueError: ``prediction`` is unknown, or the number of timesteps or levels given to
+            ``forward`` is not the one the head was built for.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        num_timesteps: int = 3,
+        level_channels: int = 32,
+        hidden_channels: int = 64,
+        num_convs: int = 2,
+        source_skip: bool = True,
+        prediction: str = 'image',
+        residual_scale: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if prediction not in PREDICTIONS:
+            raise ValueError(f'prediction must be one of {PREDICTIONS}, found {prediction!r}')
+        self.num_timesteps = num_timesteps
+        self.prediction = prediction
+        self.residual_scale = residual_scale
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(num_timesteps * channels, level_channels, 1),
+                nn.SiLU(),
+                SpatialAttention(),
+            )
+            for channels in in_channels
+        )
+        joined = level_channels * len(self.levels)
+        self.source: nn.Module | None = None
+        if source_skip:
+            self.source = nn.Sequential(
+                nn.Conv2d(1 + 3, level_channels, 3, padding=1),
+                nn.SiLU(),
+                nn.Conv2d(level_channels, level_channels, 3, padding=1),
+            )
+            joined += level_channels
+        widths = [joined] + [hidden_channels] * num_convs
+        self.fuse = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(width_in, width_out, 3, padding=1), nn.SiLU())
+                for width_in, width_out in zip(widths[:-1], widths[1:])
+            ),
+            nn.Conv2d(widths[-1], 3 if prediction == 'image' else 2, 3, padding=1),
+        )
+
+    def forward(self, features: Sequence[Sequence[Tensor]], ir: Tensor, vis: Tensor) -> Tensor:
+        if len(features) != self.num_timesteps:
+            raise ValueError(
+                f'built for {self.num_timesteps} timesteps, found features of {len(features)}'
+            )
+        size = vis.shape[-2:]
+        joined = [
+            F.interpolate(level(torch.cat(scale, dim=1)), size, mode='bilinear')
+            for level, scale in zip(self.levels, zip(*features), strict=True)
+        ]
+        if self.source is not None:
+            joined.append(self.source(torch.cat([ir, vis], dim=1)))
+        return self._to_image(self.fuse(torch.cat(joined, dim=1)), ir, vis)
+
+    def _to_image(self, output: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
+        if self.prediction == 'image':
+            return torch.tanh(output)
+        weight, residual = output.chunk(2, dim=1)
+        vis_luma = luma(vis)
+        change = torch.sigmoid(weight) * (ir - vis_luma)
+        change = change + self.residual_scale * torch.tanh(residual)
+        # the same step on R, G and B moves the luma by that step and leaves Cb and Cr alone
+        return (vis + change).clamp(-1, 1)

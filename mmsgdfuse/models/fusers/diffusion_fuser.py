@@ -1,0 +1,144 @@
+"""Training phase ``diffusion``: the denoiser of the five-channel input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmsgdfuse.models.fusers.base import BaseFuser, freeze
+from mmsgdfuse.registry import DIFFUSION_SCHEDULERS, MODELS, NOISE_SCHEDULES
+from mmsgdfuse.structures import FusionDataSample
+
+
+@MODELS.register_module()
+class DiffusionFuser(BaseFuser):
+    """Mask-guided diffusion on I0 = concat(F1, M_ir, M_vis) (paper, Section 3.4).
+
+    Stage I is frozen. Its fused image is F1 after it was noised to ``start_timestep`` and
+    denoised again, which shows what the denoiser has learned.
+
+    Args:
+        preliminary: Config of the Stage I network. Default ``PreliminaryNet``.
+        denoiser: Config of the U-Net. Default ``NoiseUNet``.
+        schedule: Config of the noise schedule, the one for training and sampling. Default
+            ``LinearNoiseSchedule``.
+        sampler: Config of the sampler. Default ``DDIMSampler``.
+        prediction_type: What the U-Net predicts: ``'epsilon'`` (Eq. 12), ``'sample'`` (x0) or
+            ``'v_prediction'``. Default ``'epsilon'``.
+        noise_loss: Config of the loss. Default ``NoisePredictionLoss``.
+        start_timestep: 0-based diffusion time from which images are refined. Default 200.
+        num_steps: Sampling steps. Default 10.
+        seed: Seed of the noise in inference, the same for every image. Default 0.
+        data_preprocessor: Config of the preprocessor. Default :class:`FusionDataPreprocessor`.
+        init_cfg: mmengine's initialisation config. Default None.
+    """
+
+    def __init__(
+        self,
+        preliminary: dict | None = None,
+        denoiser: dict | None = None,
+        schedule: dict | None = None,
+        sampler: dict | None = None,
+        prediction_type: str = 'epsilon',
+        noise_loss: dict | None = None,
+        start_timestep: int = 200,
+        num_steps: int = 10,
+        seed: int = 0,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.preliminary = MODELS.build(preliminary or dict(type='mmsgdfuse.PreliminaryNet'))
+        self.denoiser = MODELS.build(denoiser or dict(type='mmsgdfuse.NoiseUNet'))
+        self.schedule = NOISE_SCHEDULES.build(schedule or dict(type='LinearNoiseSchedule'))
+        self.sampler = DIFFUSION_SCHEDULERS.build(sampler or dict(type='DDIMSampler'))
+        self.prediction_type = prediction_type
+        self.noise_loss = MODELS.build(noise_loss or dict(type='mmsgdfuse.NoisePredictionLoss'))
+        self.start_timestep = start_timestep
+        self.num_steps = num_steps
+        self.seed = seed
+        self.frozen = ['preliminary']
+        self._finish()
+
+    def _finish(self) -> None:
+        super()._finish()
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> DiffusionFuser:
+        """Switch to training; what is frozen stays in evaluation mode and without gradients."""
+        super().train(mode)
+        for name in self.frozen:
+            freeze(getattr(self, name))
+        return self
+
+    @property
+    def size_divisor(self) -> int:
+        return math.lcm(self.preliminary.size_divisor, self.denoiser.size_divisor)
+
+    def condition(self, inputs: dict[str, Tensor]) -> Tensor:
+        """I0 of Eq. 8, masks scaled to [-1, 1]: ``inputs`` -> (N, 5, H, W).
+
+        Raises:
+            KeyError: A mask is missing.
+        """
+        masks = []
+        for name in ('mask_ir', 'mask_vis'):
+            if name not in inputs:
+                raise KeyError(
+                    f'{name} is missing; add GenerateMasks or LoadMasks to the pipeline'
+                )
+            masks.append(inputs[name] * 2 - 1)
+        return torch.cat([self.preliminary(inputs['ir'], inputs['vis']), *masks], dim=1)
+
+    def noise(self, like: Tensor, index: int = 0) -> Tensor:
+        """Seeded standard normal noise, the same for each image of the batch.
+
+        It is drawn on the CPU, so that a GPU fuses with the same noise; ``index`` numbers
+        independent draws. (N, C, H, W) -> (N, C, H, W).
+        """
+        generator = torch.Generator().manual_seed(self.seed + index)
+        noise = torch.randn(like.shape[1:], generator=generator)
+        return noise.to(like).expand_as(like)
+
+    def refine(self, condition: Tensor) -> Tensor:
+        """Noise I0 to ``start_timestep`` and denoise it in ``num_steps``: (N, 5, H, W) likewise."""
+        times = condition.new_full((len(condition),), self.start_timestep, dtype=torch.long)
+        noised = self.schedule.add_noise(condition, self.noise(condition), times)
+        return self._run_sampler(noised, self.num_steps, self.start_timestep)
+
+    def sample(self, like: Tensor) -> Tensor:
+        """I0 from pure noise in ``num_steps``: the shape of ``like`` (N, 5, H, W)."""
+        return self._run_sampler(self.noise(like), self.num_steps, None)
+
+    def _run_sampler(self, noised: Tensor, num_steps: int, start: int | None) -> Tensor:
+        return self.sampler.sample(
+            lambda x, noise_level, _: self.denoiser(x, noise_level),
+            noised,
+            self.schedule,
+            num_steps=num_steps,
+            t_start=start,
+            prediction_type=self.prediction_type,
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def fuse(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        condition = self.condition(inputs)
+        refined = self.refine(condition)[:, :3].clamp(-1, 1)
+        return {'fused': refined, 'preliminary': condition[:, :3]}
+
+    def loss(
+        self, inputs: dict[str, Tensor], data_samples: Sequence[FusionDataSample] | None = None
+    ) -> dict[str, Tensor]:
+        with torch.no_grad():
+            clean = self.condition(inputs)
+        noise = torch.randn_like(clean)
+        times = torch.randint(
+            self.schedule.num_train_timesteps, (len(clean),), device=clean.device
+        )
+        noised = self.schedule.add_noise(clean, noise, times)
+        prediction = self.denoiser(noised, self.schedule.noise_level(times))
+        target = self.schedule.target(clean, noise, times, self.prediction_type)
+        return {'loss_noise': self.noise_loss(prediction, target)}

@@ -1,0 +1,134 @@
+"""SGDFuse whole: training phase ``fusion`` and everything that inference needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mmsgdfuse.models.fusers.base import build_losses
+from mmsgdfuse.models.fusers.diffusion_fuser import DiffusionFuser
+from mmsgdfuse.registry import MODELS
+from mmsgdfuse.structures import FusionDataSample
+
+INFERENCE_MODES = ('features', 'refine', 'sample')
+STAGE_TWO_LOSSES = dict(
+    intensity=dict(type='mmsgdfuse.MaskedIntensityLoss', loss_weight=1.5),
+    gradient=dict(type='mmsgdfuse.MaskedGradientLoss', loss_weight=1.0),
+)
+
+
+@MODELS.register_module()
+class SGDFuse(DiffusionFuser):
+    """SAM-guided diffusion fusion (arXiv 2508.05264), both stages.
+
+    Stage I makes F1; F1 and the masks are noised to each of ``feature_timesteps``; one
+    batched pass of the U-Net gives decoder features, which the head turns into the image.
+
+    Args:
+        head: Config of the head; ``in_channels`` and ``num_timesteps`` are filled in. Default
+            ``HFAH``.
+        losses: Configs of the losses by name. Default Eq. 19.
+        feature_timesteps: 0-based diffusion times that features are read at. Default (5, 50, 100).
+        inference_mode: ``'features'``: one pass on the noised I0. ``'refine'``: I0 is first
+            noised to ``start_timestep`` and denoised in ``num_steps``. ``'sample'``: I0 is
+            sampled from pure noise in ``num_steps``, so the image shows the sources only
+            through ``source_skip``. Default ``'features'``.
+        train_denoiser: Whether the fusion phase trains the U-Net, too. Default False.
+        train_preliminary: Whether the fusion phase trains Stage I, too. Default False.
+        noise_in_training: ``'random'`` draws new feature noise in every iteration,
+            ``'seeded'`` uses the noise of inference. Default ``'random'``.
+        **kwargs: Arguments of :class:`DiffusionFuser`.
+
+    Raises:
+        ValueError: ``inference_mode`` or ``noise_in_training`` is unknown, or a feature
+            timestep lies outside the schedule.
+    """
+
+    def __init__(
+        self,
+        head: dict | None = None,
+        losses: dict | None = None,
+        feature_timesteps: Sequence[int] = (5, 50, 100),
+        inference_mode: str = 'features',
+        train_denoiser: bool = False,
+        train_preliminary: bool = False,
+        noise_in_training: str = 'random',
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        _check(inference_mode in INFERENCE_MODES, 'inference_mode', INFERENCE_MODES, inference_mode)
+        choices = ('random', 'seeded')
+        _check(noise_in_training in choices, 'noise_in_training', choices, noise_in_training)
+        total = self.schedule.num_train_timesteps
+        for timestep in feature_timesteps:
+            _check(0 <= timestep < total, 'feature_timesteps', f'0..{total - 1}', timestep)
+        self.feature_timesteps = list(feature_timesteps)
+        self.inference_mode = inference_mode
+        self.noise_in_training = noise_in_training
+        self.head = MODELS.build(
+            dict(
+                head or dict(type='mmsgdfuse.HFAH'),
+                in_channels=self.denoiser.feature_channels,
+                num_timesteps=len(self.feature_timesteps),
+            )
+        )
+        self.losses = build_losses(losses or STAGE_TWO_LOSSES)
+        trained = dict(preliminary=train_preliminary, denoiser=train_denoiser)
+        self.frozen = [name for name, train in trained.items() if not train]
+        for name in set(trained) - set(self.frozen):
+            getattr(self, name).requires_grad_(True)
+        self._finish()
+
+    def features(self, condition: Tensor, seeded: bool = True) -> list[list[Tensor]]:
+        """The U-Net's decoder features at every feature timestep, in one batched pass.
+
+        Args:
+            condition: I0 (N, 5, H, W).
+            seeded: Whether the noise is that of inference or drawn anew.
+
+        Returns:
+            Per timestep one tensor (N, C_l, H_l, W_l) per level, coarsest first.
+        """
+        count = len(self.feature_timesteps)
+        times = torch.tensor(self.feature_timesteps, device=condition.device)
+        times = times.repeat_interleave(len(condition))
+        noise = torch.cat(
+            [
+                self.noise(condition, index) if seeded else torch.randn_like(condition)
+                for index in range(count)
+            ]
+        )
+        noised = self.schedule.add_noise(condition.repeat(count, 1, 1, 1), noise, times)
+        levels = self.denoiser.features(noised, self.schedule.noise_level(times))
+        return [list(scales) for scales in zip(*(level.chunk(count) for level in levels))]
+
+    def fuse(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        condition = self.condition(inputs)
+        preliminary = condition[:, :3]
+        if self.inference_mode == 'refine':
+            condition = self.refine(condition)
+        elif self.inference_mode == 'sample':
+            condition = self.sample(condition)
+        fused = self.head(self.features(condition), inputs['ir'], inputs['vis'])
+        return {'fused': fused, 'preliminary': preliminary}
+
+    def loss(
+        self, inputs: dict[str, Tensor], data_samples: Sequence[FusionDataSample] | None = None
+    ) -> dict[str, Tensor]:
+        ir, vis = inputs['ir'], inputs['vis']
+        with torch.set_grad_enabled('preliminary' not in self.frozen):
+            condition = self.condition(inputs)
+        with torch.set_grad_enabled(len(self.frozen) < 2):
+            features = self.features(condition, seeded=self.noise_in_training == 'seeded')
+        fused = self.head(features, ir, vis)
+        mask = torch.maximum(inputs['mask_ir'], inputs['mask_vis'])  # Eq. 16
+        return {
+            f'loss_{name}': loss(fused, ir, vis, mask) for name, loss in self.losses.items()
+        }
+
+
+def _check(fits: bool, argument: str, expected: object, found: object) -> None:
+    if not fits:
+        raise ValueError(f'{argument} must be within {expected}, found {found!r}')

@@ -1,0 +1,31 @@
+"""The losses of all three training phases."""
+
+from mmsgdfuse.models.losses.base import FusionLoss
+from mmsgdfuse.models.losses.noise import NoisePredictionLoss
+from mmsgdfuse.models.losses.pixel import (
+    InfraredIntensityLoss,
+    MaskedGradientLoss,
+    MaskedIntensityLoss,
+    VisibleGradientLoss,
+)
+from mmsgdfuse.models.losses.structure import (
+    DifferenceCorrelationLoss,
+    EdgePreservationLoss,
+    QuietRegionLoss,
+    SSIMLoss,
+    VIFLoss,
+)
+
+__all__ = [
+    'DifferenceCorrelationLoss',
+    'EdgePreservationLoss',
+    'FusionLoss',
+    'InfraredIntensityLoss',
+    'MaskedGradientLoss',
+    'MaskedIntensityLoss',
+    'NoisePredictionLoss',
+    'QuietRegionLoss',
+    'SSIMLoss',
+    'VIFLoss',
+    'VisibleGradientLoss',
+]

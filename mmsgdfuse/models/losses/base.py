@@ -1,0 +1,60 @@
+"""What every loss on a fused image has in common."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+
+from torch import Tensor, nn
+
+
+class FusionLoss(nn.Module, metaclass=ABCMeta):
+    """A weighted scalar that judges a fused image by its sources.
+
+    Subclasses implement :meth:`measure`; a fuser calls the loss itself.
+
+    Args:
+        loss_weight: Factor of the measured value. Default 1.0.
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The weighted loss.
+
+        Args:
+            fused: Fused image (N, 3, H, W) in [-1, 1].
+            ir: Infrared image (N, 1, H, W) in [-1, 1].
+            vis: Visible image (N, 3, H, W) in [-1, 1].
+            mask: Joint region mask M of Eq. 16, (N, 1, H, W) in [0, 1]; losses without
+                regions ignore it.
+
+        Returns:
+            A scalar.
+        """
+        return self.loss_weight * self.measure(fused, ir, vis, mask)
+
+    @abstractmethod
+    def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
+        """The loss before its weight; arguments as in :meth:`forward`."""
+
+
+def region_weight(mask: Tensor | None, mask_floor: float) -> Tensor | float:
+    """Weight of every pixel: ``mask_floor + (1 - mask_floor) * mask``, 1 without a mask.
+
+    With a floor of 0, as printed in Eq. 17 and 18, pixels outside the mask are not
+    supervised at all.
+    """
+    return 1.0 if mask is None else mask_floor + (1 - mask_floor) * mask
+
+
+def check_mask_floor(mask_floor: float) -> float:
+    """Return ``mask_floor``.
+
+    Raises:
+        ValueError: It is outside [0, 1].
+    """
+    if not 0 <= mask_floor <= 1:
+        raise ValueError(f'mask_floor must lie in [0, 1], found {mask_floor}')
+    return mask_floor

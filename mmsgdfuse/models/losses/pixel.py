@@ -1,0 +1,128 @@
+"""Intensity and gradient losses of both stages (paper, Eq. 13-19)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmsgdfuse.models.losses.base import FusionLoss, check_mask_floor, region_weight
+from mmsgdfuse.models.losses.functional import gradient_magnitude, luma, sobel
+from mmsgdfuse.registry import MODELS
+
+INTENSITY_TARGETS = ('luma', 'channel')
+GRADIENT_FORMS = ('magnitude', 'vector')
+
+
+@MODELS.register_module()
+class InfraredIntensityLoss(FusionLoss):
+    """Stage I intensity, Eq. 14: mean |F1 - I_ir|, the infrared image against each channel.
+
+    Args:
+        loss_weight: Factor of the loss. Default 1.0.
+    """
+
+    def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
+        return (fused - ir).abs().mean()
+
+
+@MODELS.register_module()
+class VisibleGradientLoss(FusionLoss):
+    """Stage I gradient, Eq. 13: mean |grad F1 - grad I_vis| per channel.
+
+    Args:
+        form: ``'magnitude'`` compares |gx| + |gy|; ``'vector'`` compares gx and gy each and
+            adds the two differences, so that an edge of the wrong sign costs. Default
+            ``'magnitude'``.
+        loss_weight: Factor of the loss. Default 1.0.
+
+    Raises:
+        ValueError: ``form`` is unknown.
+    """
+
+    def __init__(self, form: str = 'magnitude', loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        self.form = _check_choice('form', form, GRADIENT_FORMS)
+
+    def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
+        if self.form == 'magnitude':
+            return (gradient_magnitude(fused) - gradient_magnitude(vis)).abs().mean()
+        return sum((f - v).abs().mean() for f, v in zip(sobel(fused), sobel(vis)))
+
+
+@MODELS.register_module()
+class MaskedIntensityLoss(FusionLoss):
+    """Mask-guided intensity, Eq. 17: mean over all pixels of w |I_f - max(I_ir, I_vis)|.
+
+    w is ``mask_floor + (1 - mask_floor) * M``. The mean divides by the number of pixels, not
+    by the mask's area.
+
+    Args:
+        target: What max(I_ir, I_vis) stands for. ``'luma'``: the visible image with its luma
+            raised to the infrared's where that is brighter, chroma kept. ``'channel'``: the
+            maximum of each RGB channel, as printed, which bleaches colour. Default ``'luma'``.
+        mask_floor: Weight of a pixel outside the mask; 0 is the printed equation. Default 0.2.
+        loss_weight: lambda_1 of Eq. 19. Default 1.5.
+
+    Raises:
+        ValueError: ``target`` is unknown or ``mask_floor`` lies outside [0, 1].
+    """
+
+    def __init__(
+        self, target: str = 'luma', mask_floor: float = 0.2, loss_weight: float = 1.5
+    ) -> None:
+        super().__init__(loss_weight)
+        self.target = _check_choice('target', target, INTENSITY_TARGETS)
+        self.mask_floor = check_mask_floor(mask_floor)
+
+    def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
+        if self.target == 'channel':
+            brightest = torch.maximum(ir.expand_as(vis), vis)
+        else:
+            brightest = (vis + (ir - luma(vis)).clamp_min(0)).clamp_max(1)
+        return (region_weight(mask, self.mask_floor) * (fused - brightest).abs()).mean()
+
+
+@MODELS.register_module()
+class MaskedGradientLoss(FusionLoss):
+    """Mask-guided gradient, Eq. 18: mean of w |grad I_f - max(grad I_ir, grad I_vis)|.
+
+    Gradients are Sobel derivatives of the luma; w as in :class:`MaskedIntensityLoss`.
+
+    Args:
+        form: ``'magnitude'``: |gx| + |gy| of the fused image against the larger of the
+            sources' (Eq. 18 as printed). ``'vector'``: gx and gy against those of the source
+            whose gradient is stronger at that pixel, so that an edge keeps its sign. Default
+            ``'magnitude'``.
+        mask_floor: Weight of a pixel outside the mask; 0 is the printed equation. Default 0.2.
+        loss_weight: lambda_2 of Eq. 19. Default 1.0.
+
+    Raises:
+        ValueError: ``form`` is unknown or ``mask_floor`` lies outside [0, 1].
+    """
+
+    def __init__(
+        self, form: str = 'magnitude', mask_floor: float = 0.2, loss_weight: float = 1.0
+    ) -> None:
+        super().__init__(loss_weight)
+        self.form = _check_choice('form', form, GRADIENT_FORMS)
+        self.mask_floor = check_mask_floor(mask_floor)
+
+    def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
+        fused_luma, vis_luma = luma(fused), luma(vis)
+        if self.form == 'magnitude':
+            strongest = torch.maximum(gradient_magnitude(ir), gradient_magnitude(vis_luma))
+            error = (gradient_magnitude(fused_luma) - strongest).abs()
+        else:
+            ir_x, ir_y = sobel(ir)
+            vis_x, vis_y = sobel(vis_luma)
+            from_ir = ir_x.abs() + ir_y.abs() > vis_x.abs() + vis_y.abs()
+            fused_x, fused_y = sobel(fused_luma)
+            error = (fused_x - torch.where(from_ir, ir_x, vis_x)).abs()
+            error = error + (fused_y - torch.where(from_ir, ir_y, vis_y)).abs()
+        return (region_weight(mask, self.mask_floor) * error).mean()
+
+
+def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise ValueError(f'{argument} must be one of {choices}, found {value!r}')
+    return value
