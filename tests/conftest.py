@@ -1,0 +1,59 @@
+"""Fixtures shared by all tests: a scene, the real pairs where they are, and a clean slate."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+REAL_DATA = Path(os.environ.get('MMSGDFUSE_DATA', REPOSITORY.parent / 'shared' / 'data'))
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the tests marked ``gpu`` where there is no CUDA device."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker('gpu'):
+            item.add_marker(pytest.mark.skip(reason='needs a CUDA device'))
+
+
+@pytest.fixture(autouse=True)
+def clean_slate(monkeypatch):
+    """Each test starts from the same seeds and leaves mmengine's default scope as it was."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  (the legacy generator is what mmengine seeds)
+    torch.manual_seed(0)
+    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The checkout that the tests run in."""
+    return REPOSITORY
+
+
+@pytest.fixture
+def scene():
+    """A small synthetic scene (96, 128) that the test may change."""
+    from mmsgdfuse.datasets.synthetic import synthetic_scene
+
+    return synthetic_scene(seed=0, size=(96, 128))
+
+
+@pytest.fixture(scope='session')
+def real_data() -> Path:
+    """Folder of real image pairs; the test is skipped where they are absent.
+
+    The environment variable ``MMSGDFUSE_DATA`` says where they are. They are not part of the
+    repository, since not all of them may be passed on.
+    """
+    if not (REAL_DATA / 'MSRS').is_dir():
+        pytest.skip(f'no image pairs in {REAL_DATA}; set MMSGDFUSE_DATA to their folder')
+    return REAL_DATA
