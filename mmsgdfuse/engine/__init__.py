@@ -2,7 +2,7 @@
 
 from mmsgdfuse.engine.checkpoints import AtomicLocalBackend, epoch_checkpoints, latest_checkpoint
 from mmsgdfuse.engine.hooks import EpochSeedHook, seed_worker
-from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases
+from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases, select_phase
 
 __all__ = [
     'AtomicLocalBackend',
@@ -13,4 +13,5 @@ __all__ = [
     'plan_phases',
     'run_phases',
     'seed_worker',
+    'select_phase',
 ]

@@ -69,6 +69,39 @@ def plan_phases(cfg: Config, work_dir: str | Path, options: dict | None = None) 
     return phases
 
 
+def select_phase(
+    phases: list[Phase], name: str, load_from: str | None = None
+) -> tuple[list[Phase], str | None]:
+    """One phase alone, and the checkpoint that it starts from.
+
+    Args:
+        phases: From :func:`plan_phases`.
+        name: Name of the phase.
+        load_from: Checkpoint to start from; by default that of the phase before.
+
+    Returns:
+        A list of the one phase, and the checkpoint (``None`` for a first phase).
+
+    Raises:
+        ValueError: There is no such phase.
+        FileNotFoundError: The phase before has no checkpoint yet.
+    """
+    names = [phase.name for phase in phases]
+    if name not in names:
+        raise ValueError(f'there is no phase {name!r}; the config has {names}')
+    index = names.index(name)
+    if load_from is None and index:
+        found = latest_checkpoint(phases[index - 1].work_dir)
+        if found is None:
+            raise FileNotFoundError(
+                f'phase {name} starts from the weights of {names[index - 1]}, and '
+                f'{phases[index - 1].work_dir} has none; train that phase first or give '
+                '--load-from'
+            )
+        load_from = str(found[0])
+    return [phases[index]], load_from
+
+
 def run_phases(phases: list[Phase], resume: bool = False, load_from: str | None = None) -> Path:
     """Train the phases one after the other.
 

@@ -1,0 +1,14 @@
+_base_ = './sgdfuse-compact-preliminary_1xb8-20e_ivif.py'
+max_epochs = 40
+
+model = dict(
+    type='DiffusionFuser',
+    denoiser={{_base_.denoiser}},
+    schedule={{_base_.schedule}},
+    sampler={{_base_.sampler}},
+    prediction_type={{_base_.prediction_type}},
+)
+param_scheduler = [
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=1e-6, convert_to_iter_based=True)
+]
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -1,0 +1,14 @@
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/datasets/ivif.py',
+    '../_base_/models/sgdfuse_compact.py',
+    '../_base_/schedules/adam.py',
+]
+max_epochs = 20
+
+model = dict(type='PreliminaryFuser', preliminary={{_base_.preliminary}})
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=1e-6, convert_to_iter_based=True)
+]
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -1,0 +1,67 @@
+"""Train SGDFuse: all phases of a config one after the other, or one of them.
+
+    python tools/train.py configs/sgdfuse_msrs.py
+    python tools/train.py configs/sgdfuse_msrs.py --resume
+    python tools/train.py configs/sgdfuse-compact_ivif.py --cfg-options data_root=/data
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+
+from mmsgdfuse.engine import plan_phases, run_phases, select_phase
+from mmsgdfuse.utils.setup_env import register_all_modules
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file; with `phases`, all of them are trained')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints '
+                        '(default: work_dirs/<name of the config>)')
+    parser.add_argument('--resume', action='store_true',
+                        help='go on from the last checkpoint of the unfinished phase')
+    parser.add_argument('--phase', help='train this phase alone')
+    parser.add_argument('--load-from', help='checkpoint that the first phase starts from')
+    parser.add_argument('--amp', action='store_true',
+                        help='automatic mixed precision; needs a GPU')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change the config of every phase, e.g. data_root=/data')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='how the processes of a distributed job are started')
+    # torchrun's predecessor passes the rank this way; mmengine reads it from the environment
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0,
+                        help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train."""
+    args = parse_args(argv)
+    if args.amp and not torch.cuda.is_available():
+        sys.exit('--amp needs a CUDA GPU and none was found; train without --amp')
+    register_all_modules()
+
+    cfg = Config.fromfile(args.config)
+    work_dir = args.work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(args.config).stem
+    phases = plan_phases(cfg, work_dir, args.cfg_options)
+    load_from = args.load_from
+    if args.phase:
+        phases, load_from = select_phase(phases, args.phase, load_from)
+    for phase in phases:
+        phase.cfg.launcher = args.launcher
+        if args.amp:
+            phase.cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    checkpoint = run_phases(phases, resume=args.resume, load_from=load_from)
+    print(f'finished; the last checkpoint is {checkpoint}')
+
+
+if __name__ == '__main__':
+    main()
