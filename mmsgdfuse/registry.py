@@ -41,7 +41,7 @@ METRICS = Registry(
     'metric',
     parent=MMENGINE_METRICS,
     scope=SCOPE,
-    locations=['mmsgdfuse.evaluation'],
+    locations=['mmsgdfuse.evaluation.metrics'],
 )
 HOOKS = Registry(
     'hook',

@@ -1,0 +1,58 @@
+"""The evaluation metrics as pure functions on uint8 arrays: numpy and OpenCV, nothing else.
+
+Every function takes the infrared, the visible and the fused image (or the fused one alone) as
+uint8 arrays (H, W), (H, W, 1) or (H, W, 3) in RGB order and computes in float64 on their 8-bit
+luma. :func:`fusion_metrics` computes any number of them by name.
+"""
+
+from mmsgdfuse.evaluation.functional.catalogue import (
+    METRIC_INFOS,
+    PAPER_METRICS,
+    MetricInfo,
+    fusion_metrics,
+    resolve_names,
+)
+from mmsgdfuse.evaluation.functional.correlation import (
+    correlation_coefficient,
+    sum_of_correlations_of_differences,
+)
+from mmsgdfuse.evaluation.functional.edges import nabf, qabf
+from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple, to_luma
+from mmsgdfuse.evaluation.functional.information import mutual_information
+from mmsgdfuse.evaluation.functional.quiet_regions import QRG_MIN_PIXELS, quiet_region_gain
+from mmsgdfuse.evaluation.functional.similarity import MS_SSIM_MIN_SIDE, ms_ssim, psnr, ssim
+from mmsgdfuse.evaluation.functional.statistics import (
+    average_gradient,
+    entropy,
+    spatial_frequency,
+    standard_deviation,
+)
+from mmsgdfuse.evaluation.functional.vif import VIF_MIN_SIDE, visual_information_fidelity
+
+__all__ = [
+    'METRIC_INFOS',
+    'MS_SSIM_MIN_SIDE',
+    'PAPER_METRICS',
+    'QRG_MIN_PIXELS',
+    'VIF_MIN_SIDE',
+    'MetricInfo',
+    'UndefinedMetricWarning',
+    'average_gradient',
+    'correlation_coefficient',
+    'entropy',
+    'fusion_metrics',
+    'luma_triple',
+    'ms_ssim',
+    'mutual_information',
+    'nabf',
+    'psnr',
+    'qabf',
+    'quiet_region_gain',
+    'resolve_names',
+    'spatial_frequency',
+    'ssim',
+    'standard_deviation',
+    'sum_of_correlations_of_differences',
+    'to_luma',
+    'visual_information_fidelity',
+]

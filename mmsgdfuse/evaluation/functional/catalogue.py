@@ -1,0 +1,211 @@
+"""Every metric by its name: how to compute it, its unit and which way is better."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmsgdfuse.evaluation.functional.correlation import (
+    correlation_coefficient,
+    sum_of_correlations_of_differences,
+)
+from mmsgdfuse.evaluation.functional.edges import nabf, qabf
+from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple
+from mmsgdfuse.evaluation.functional.information import mutual_information
+from mmsgdfuse.evaluation.functional.quiet_regions import quiet_region_gain
+from mmsgdfuse.evaluation.functional.similarity import ms_ssim, psnr, ssim
+from mmsgdfuse.evaluation.functional.statistics import (
+    average_gradient,
+    entropy,
+    spatial_frequency,
+    standard_deviation,
+)
+from mmsgdfuse.evaluation.functional.vif import vif_per_source
+
+_Compute = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What a table needs to know about a metric.
+
+    Args:
+        name: The name that tables and options use.
+        about: The definition in one line.
+        unit: Physical unit, '' where there is none.
+        direction: 1 where higher is better, -1 where lower is, 0 where neither is (QRG).
+        compute: Maps luma planes (ir, vis, fused) to this value and those found along with it.
+    """
+
+    name: str
+    about: str
+    unit: str
+    direction: int
+    compute: _Compute
+
+    @property
+    def arrow(self) -> str:
+        """'up', 'down' or '' for a table's head."""
+        return {1: 'up', -1: 'down', 0: ''}[self.direction]
+
+
+def _of_fused(name: str, function: Callable[[np.ndarray], float]) -> _Compute:
+    return lambda ir, vis, fused: {name: function(fused)}
+
+
+def _of_triple(name: str, function: Callable[..., float]) -> _Compute:
+    return lambda ir, vis, fused: {name: function(ir, vis, fused)}
+
+
+def _information(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, float]:
+    nats = mutual_information(ir, vis, fused)
+    return {'MI': nats, 'MI_bits': nats / math.log(2)}
+
+
+def _fidelity(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, float]:
+    of_ir, of_vis = vif_per_source(ir, vis, fused)
+    return {'VIF': of_ir + of_vis, 'VIF_ir': of_ir, 'VIF_vi': of_vis}
+
+
+_INFOS = (
+    MetricInfo('EN', '256-bin entropy of the fused image', 'bits', 1, _of_fused('EN', entropy)),
+    MetricInfo('SD', 'standard deviation', 'grey levels', 1, _of_fused('SD', standard_deviation)),
+    MetricInfo('SF', 'spatial frequency', 'grey levels', 1, _of_fused('SF', spatial_frequency)),
+    MetricInfo('MI', 'mutual information, sum over the sources', 'nats', 1, _information),
+    MetricInfo(
+        'SCD',
+        'sum of the correlations of differences',
+        '',
+        1,
+        _of_triple('SCD', sum_of_correlations_of_differences),
+    ),
+    MetricInfo('VIF', 'visual information fidelity, sum over the sources', '', 1, _fidelity),
+    MetricInfo('Qabf', 'edges of the sources kept', '', 1, _of_triple('Qabf', qabf)),
+    MetricInfo('AG', 'average gradient', 'grey levels', 1, _of_fused('AG', average_gradient)),
+    MetricInfo(
+        'CC',
+        'correlation, mean over the sources',
+        '',
+        1,
+        _of_triple('CC', correlation_coefficient),
+    ),
+    MetricInfo(
+        'SSIM', 'structural similarity, mean over the sources', '', 1, _of_triple('SSIM', ssim)
+    ),
+    MetricInfo(
+        'MS_SSIM', 'multi-scale SSIM, mean over the sources', '', 1, _of_triple('MS_SSIM', ms_ssim)
+    ),
+    MetricInfo('PSNR', 'peak 255, mean of the two errors', 'dB', 1, _of_triple('PSNR', psnr)),
+    MetricInfo('Nabf', 'edges that no source explains', '', -1, _of_triple('Nabf', nabf)),
+    MetricInfo(
+        'QRG',
+        'noise gain in quiet regions, 1 is neutral',
+        '',
+        0,
+        _of_triple('QRG', quiet_region_gain),
+    ),
+    MetricInfo('VIF_ir', 'VIF against the infrared image', '', 1, _fidelity),
+    MetricInfo('VIF_vi', 'VIF against the visible image', '', 1, _fidelity),
+    MetricInfo('MI_bits', 'MI in bits', 'bits', 1, _information),
+)
+
+#: Every metric by name, in the order of the tables.
+METRIC_INFOS: dict[str, MetricInfo] = {info.name: info for info in _INFOS}
+
+#: The seven of the SGDFuse paper's tables.
+PAPER_METRICS = ('EN', 'SD', 'SF', 'MI', 'SCD', 'VIF', 'Qabf')
+
+
+def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
+    """Checks metric names and drops repeats.
+
+    Args:
+        names: Names out of ``METRIC_INFOS``; None means all of them.
+
+    Returns:
+        The names, in the order given.
+
+    Raises:
+        TypeError: ``names`` is a single string.
+        ValueError: A name is unknown, or there is none.
+
+    Examples:
+        >>> resolve_names(['VIF', 'EN', 'VIF'])
+        ('VIF', 'EN')
+    """
+    if names is None:
+        return tuple(METRIC_INFOS)
+    if isinstance(names, str):
+        raise TypeError(f'names must be a sequence of metric names, found the string {names!r}')
+    unique = tuple(dict.fromkeys(names))
+    if not unique:
+        raise ValueError('no metric was named')
+    for name in unique:
+        if name not in METRIC_INFOS:
+            close = difflib.get_close_matches(name, METRIC_INFOS, n=1, cutoff=0.5)
+            hint = f', did you mean {close[0]!r}?' if close else ''
+            raise ValueError(
+                f'unknown metric {name!r}{hint} Known metrics: {", ".join(METRIC_INFOS)}'
+            )
+    return unique
+
+
+def _warn_of_constant_sources(ir: np.ndarray, vis: np.ndarray) -> None:
+    for role, luma in (('infrared', ir), ('visible', vis)):
+        if luma.min() == luma.max():
+            warnings.warn(
+                f'the {role} image is constant ({luma.flat[0]}): its VIF counts as kept whole, '
+                'CC and SCD are undefined',
+                UndefinedMetricWarning,
+                stacklevel=3,
+            )
+
+
+def fusion_metrics(
+    ir: np.ndarray,
+    vis: np.ndarray,
+    fused: np.ndarray,
+    names: Iterable[str] | None = None,
+) -> dict[str, float]:
+    """The metrics of one fused image, computed in float64 on 8-bit luma.
+
+    Args:
+        ir: Infrared image, uint8 (H, W), (H, W, 1) or (H, W, 3) RGB, 0..255.
+        vis: Visible image, the same, of the same size.
+        fused: Fused image, the same, of the same size.
+        names: Which metrics, out of ``METRIC_INFOS``. None (default) means all.
+
+    Returns:
+        Value by name, in the order of ``names``. An undefined value is NaN: leave it out of a
+        mean and report how many images counted.
+
+    Raises:
+        TypeError: An image is not a uint8 array.
+        ValueError: The sizes differ, an image has an alpha channel, or a name is unknown.
+
+    Warns:
+        UndefinedMetricWarning: A source is constant, or the image too small for a metric.
+
+    Source: docs/metrics.md defines each metric; the convention is that of CDDFuse's evaluator.
+
+    Examples:
+        >>> import numpy as np
+        >>> ramp = (np.indices((64, 64)).sum(axis=0) * 2).astype(np.uint8)
+        >>> noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+        >>> values = fusion_metrics(ramp, noise, np.maximum(ramp, noise), names=['EN', 'VIF'])
+        >>> {name: round(value, 3) for name, value in values.items()}
+        {'EN': 7.408, 'VIF': 0.253}
+    """
+    wanted = resolve_names(names)
+    ir, vis, fused = luma_triple(ir, vis, fused)
+    _warn_of_constant_sources(ir, vis)
+    values: dict[str, float] = {}
+    for name in wanted:
+        if name not in values:
+            values.update(METRIC_INFOS[name].compute(ir, vis, fused))
+    return {name: values[name] for name in wanted}

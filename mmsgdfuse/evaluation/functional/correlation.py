@@ -1,0 +1,83 @@
+"""Metrics made of Pearson correlations: CC and SCD."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from mmsgdfuse.evaluation.functional.image import luma_triple
+from mmsgdfuse.evaluation.functional.reduction import reduce_sources
+
+
+def _pearson(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's correlation, NaN where one side is constant."""
+    first = first - first.mean()
+    second = second - second.mean()
+    power = np.vdot(first, first) * np.vdot(second, second)
+    return float(np.vdot(first, second) / np.sqrt(power)) if power > 0 else math.nan
+
+
+def _float_triple(
+    ir: np.ndarray, vis: np.ndarray, fused: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ir, vis, fused = luma_triple(ir, vis, fused)
+    return ir.astype(np.float64), vis.astype(np.float64), fused.astype(np.float64)
+
+
+def correlation_coefficient(
+    ir: np.ndarray, vis: np.ndarray, fused: np.ndarray, reduction: str = 'mean'
+) -> float:
+    """CC: mean of the correlations of the fused image with its two sources.
+
+    Args:
+        ir: Infrared image A, uint8 (H, W), (H, W, 1) or (H, W, 3).
+        vis: Visible image B, the same.
+        fused: Fused image F, the same.
+        reduction: ``'mean'`` (default), ``'sum'``, ``'ir'`` or ``'vis'`` for one source alone.
+
+    Returns:
+        -1..1, no unit, higher is better; NaN where an image is constant.
+
+    Source: Deshmukh and Bhosale, "Image fusion and image quality assessment of fused images",
+    International Journal of Image Processing 4(5), 2010.
+
+    Examples:
+        >>> import numpy as np
+        >>> fused = np.array([[0, 1], [2, 3]], dtype=np.uint8)
+        >>> correlation_coefficient(fused, 255 - fused, fused)
+        0.0
+    """
+    ir, vis, fused = _float_triple(ir, vis, fused)
+    return reduce_sources(_pearson(ir, fused), _pearson(vis, fused), reduction)
+
+
+def sum_of_correlations_of_differences(
+    ir: np.ndarray, vis: np.ndarray, fused: np.ndarray, reduction: str = 'sum'
+) -> float:
+    """SCD: corr(A, F - B) + corr(B, F - A).
+
+    Rewards A + B: what is left of F after taking one source away should be the other one.
+
+    Args:
+        ir: Infrared image A, uint8 (H, W), (H, W, 1) or (H, W, 3).
+        vis: Visible image B, the same.
+        fused: Fused image F, the same.
+        reduction: ``'sum'`` (default), ``'mean'``, ``'ir'`` or ``'vis'`` for one source alone.
+
+    Returns:
+        -2..2, no unit, higher is better; NaN where F equals a source (up to a constant) or a
+        source is constant.
+
+    Source: Aslantas and Bendes, "A new image quality metric for image fusion: The sum of the
+    correlations of differences", AEU 69(12), 2015.
+
+    Examples:
+        >>> import numpy as np
+        >>> ir = np.array([[0, 1], [2, 3]], dtype=np.uint8)
+        >>> vis = np.array([[8, 0], [0, 8]], dtype=np.uint8)
+        >>> round(sum_of_correlations_of_differences(ir, vis, ir + vis), 12)
+        2.0
+    """
+    ir, vis, fused = _float_triple(ir, vis, fused)
+    return reduce_sources(_pearson(ir, fused - vis), _pearson(vis, fused - ir), reduction)

@@ -1,0 +1,190 @@
+"""Similarity to the two sources: SSIM, MS-SSIM and PSNR."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+
+from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple
+from mmsgdfuse.evaluation.functional.reduction import reduce_sources
+from mmsgdfuse.evaluation.functional.windows import filter_valid, gaussian_window, uniform_window
+
+#: The smallest side in pixels for MS-SSIM: one whole 11-pixel window after four halvings.
+MS_SSIM_MIN_SIDE = 176
+
+_SCALE_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
+_K1, _K2 = 0.01, 0.03
+
+
+class _Window:
+    """A window and the factor that makes its variances population or sample variances."""
+
+    def __init__(self, name: str) -> None:
+        if name == 'gaussian':
+            self.taps, self.unbias = gaussian_window(11, 1.5), 1.0
+        elif name == 'uniform':
+            self.taps, self.unbias = uniform_window(7), 49 / 48
+        else:
+            raise ValueError(f"window must be 'gaussian' or 'uniform', found {name!r}")
+
+
+def _mean_and_variance(image: np.ndarray, window: _Window) -> tuple[np.ndarray, np.ndarray]:
+    mean = filter_valid(image, window.taps)
+    return mean, (filter_valid(image * image, window.taps) - mean**2) * window.unbias
+
+
+def _ssim_terms(
+    sources: tuple[np.ndarray, ...], fused: np.ndarray, window: _Window, data_range: float
+) -> list[tuple[float, float]]:
+    """Per source, the means of the SSIM map and of its contrast-structure part."""
+    c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
+    fused_mean, fused_variance = _mean_and_variance(fused, window)
+    terms = []
+    for source in sources:
+        mean, variance = _mean_and_variance(source, window)
+        covariance = filter_valid(source * fused, window.taps) - mean * fused_mean
+        structure = (2 * covariance * window.unbias + c2) / (variance + fused_variance + c2)
+        luminance = (2 * mean * fused_mean + c1) / (mean**2 + fused_mean**2 + c1)
+        terms.append((float(np.mean(luminance * structure)), float(np.mean(structure))))
+    return terms
+
+
+def _warn_of_size(metric: str, shape: tuple[int, ...], min_side: int) -> None:
+    warnings.warn(
+        f'{metric} is undefined for {shape[1]}x{shape[0]} pixels: no side may be below {min_side}',
+        UndefinedMetricWarning,
+        stacklevel=3,
+    )
+
+
+def ssim(
+    ir: np.ndarray,
+    vis: np.ndarray,
+    fused: np.ndarray,
+    window: str = 'gaussian',
+    data_range: float = 255.0,
+    reduction: str = 'mean',
+) -> float:
+    """SSIM: structural similarity to the sources, K1 = 0.01, K2 = 0.03.
+
+    The mean of the map over the pixels whose window lies whole inside the image.
+
+    Args:
+        ir: Infrared image A, uint8 (H, W), (H, W, 1) or (H, W, 3).
+        vis: Visible image B, the same.
+        fused: Fused image F, the same.
+        window: ``'gaussian'`` (default): 11 pixels, sigma 1.5, population variances, as in the
+            paper of SSIM. ``'uniform'``: 7 pixels, sample variances, scikit-image's default.
+        data_range: Grey levels from darkest to brightest. Default 255. Some fusion evaluators
+            pass 0..255 images with 2, which makes the constants vanish.
+        reduction: ``'mean'`` (default) over the two sources, ``'sum'``, ``'ir'`` or ``'vis'`` for
+            one source alone. Toolboxes differ: a sum is twice a mean.
+
+    Returns:
+        -1..1, no unit, higher is better. NaN, with a warning, where a side is below the window.
+
+    Source: Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility
+    to structural similarity", IEEE Transactions on Image Processing 13(4), 2004.
+
+    Examples:
+        >>> import numpy as np
+        >>> image = (np.indices((16, 16)).sum(axis=0) * 8).astype(np.uint8)
+        >>> ssim(image, image, image)
+        1.0
+    """
+    taps = _Window(window)
+    *sources, result = (plane.astype(np.float64) for plane in luma_triple(ir, vis, fused))
+    if min(result.shape) < len(taps.taps):
+        _warn_of_size('SSIM', result.shape, len(taps.taps))
+        return math.nan
+    (against_ir, _), (against_vis, _) = _ssim_terms(tuple(sources), result, taps, data_range)
+    return reduce_sources(against_ir, against_vis, reduction)
+
+
+def _halve(image: np.ndarray) -> np.ndarray:
+    """Mean of every 2x2 block; an odd last row or column is left out."""
+    height, width = (side // 2 for side in image.shape)
+    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+    return blocks.mean(axis=(1, 3))
+
+
+def ms_ssim(
+    ir: np.ndarray,
+    vis: np.ndarray,
+    fused: np.ndarray,
+    data_range: float = 255.0,
+    reduction: str = 'mean',
+) -> float:
+    """MS_SSIM: SSIM's structure at five scales and its luminance at the coarsest.
+
+    Gaussian windows of 11 pixels (sigma 1.5); from scale to scale the mean of each 2x2 block;
+    weights 0.0448, 0.2856, 0.3001, 0.2363, 0.1333; a negative term counts as 0.
+
+    Args:
+        ir: Infrared image A, uint8 (H, W), (H, W, 1) or (H, W, 3).
+        vis: Visible image B, the same.
+        fused: Fused image F, the same.
+        data_range: Grey levels from darkest to brightest. Default 255.
+        reduction: ``'mean'`` (default) over the two sources, ``'sum'``, ``'ir'`` or ``'vis'`` for
+            one source alone.
+
+    Returns:
+        0..1, no unit, higher is better. NaN, with a warning, where a side is below 176 pixels.
+
+    Source: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality
+    assessment", Asilomar Conference on Signals, Systems and Computers, 2003.
+
+    Examples:
+        >>> import numpy as np
+        >>> image = np.indices((176, 176)).sum(axis=0).astype(np.uint8)
+        >>> ms_ssim(image, image, image)
+        1.0
+    """
+    images = [plane.astype(np.float64) for plane in luma_triple(ir, vis, fused)]
+    if min(images[0].shape) < MS_SSIM_MIN_SIDE:
+        _warn_of_size('MS_SSIM', images[0].shape, MS_SSIM_MIN_SIDE)
+        return math.nan
+    window = _Window('gaussian')
+    products = np.ones(2)
+    for scale, weight in enumerate(_SCALE_WEIGHTS):
+        if scale > 0:
+            images = [_halve(image) for image in images]
+        *sources, result = images
+        coarsest = scale == len(_SCALE_WEIGHTS) - 1
+        for source, (full, structure) in enumerate(
+            _ssim_terms(tuple(sources), result, window, data_range)
+        ):
+            products[source] *= max(full if coarsest else structure, 0.0) ** weight
+    return reduce_sources(float(products[0]), float(products[1]), reduction)
+
+
+def psnr(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray, peak: float | None = 255.0) -> float:
+    """PSNR: 10 log10(peak^2 / mean of the two mean squared errors).
+
+    Args:
+        ir: Infrared image A, uint8 (H, W), (H, W, 1) or (H, W, 3).
+        vis: Visible image B, the same.
+        fused: Fused image F, the same.
+        peak: Grey level that counts as the signal's peak. Default 255; None takes the fused
+            image's own maximum, as CDDFuse's evaluator does.
+
+    Returns:
+        dB, 0 and up, higher is better; infinite where F equals both sources.
+
+    Source: Wang and Bovik, "A universal image quality index", IEEE Signal Processing Letters
+    9(3), 2002, as the fusion literature cites it.
+
+    Examples:
+        >>> import numpy as np
+        >>> black, white = np.zeros((2, 2), np.uint8), np.full((2, 2), 255, np.uint8)
+        >>> psnr(white, white, black)
+        0.0
+    """
+    *sources, result = (plane.astype(np.float64) for plane in luma_triple(ir, vis, fused))
+    error = float(np.mean([np.mean((source - result) ** 2) for source in sources]))
+    top = float(result.max()) if peak is None else float(peak)
+    if error == 0:
+        return math.inf if top > 0 else math.nan
+    return 10 * math.log10(top**2 / error) if top > 0 else -math.inf

@@ -1,0 +1,5 @@
+"""Thin mmengine metrics around :mod:`mmsgdfuse.evaluation.functional`."""
+
+from mmsgdfuse.evaluation.metrics.fusion_metric import FusionMetric
+
+__all__ = ['FusionMetric']
