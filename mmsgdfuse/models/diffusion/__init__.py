@@ -1,6 +1,33 @@
 """Stage II: noise schedules, samplers, the denoiser and the fusion head."""
 
 from mmsgdfuse.models.diffusion.hfah import HFAH, SpatialAttention
+from mmsgdfuse.models.diffusion.samplers import (
+    DDIMSampler,
+    DDPMSampler,
+    DPMSolverSampler,
+    UniPCSampler,
+)
+from mmsgdfuse.models.diffusion.schedules import (
+    CosineNoiseSchedule,
+    LinearNoiseSchedule,
+    NoiseSchedule,
+    ScaledLinearNoiseSchedule,
+    SigmoidNoiseSchedule,
+)
 from mmsgdfuse.models.diffusion.unet import NoiseUNet, ResidualBlock
 
-__all__ = ['HFAH', 'NoiseUNet', 'ResidualBlock', 'SpatialAttention']
+__all__ = [
+    'HFAH',
+    'CosineNoiseSchedule',
+    'DDIMSampler',
+    'DDPMSampler',
+    'DPMSolverSampler',
+    'LinearNoiseSchedule',
+    'NoiseSchedule',
+    'NoiseUNet',
+    'ResidualBlock',
+    'ScaledLinearNoiseSchedule',
+    'SigmoidNoiseSchedule',
+    'SpatialAttention',
+    'UniPCSampler',
+]

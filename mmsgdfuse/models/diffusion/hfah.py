@@ -52,10 +52,12 @@ class HFAH(nn.Module):
             Default True.
         prediction: ``'image'`` (the paper): three channels through tanh. ``'luma'``: a weight
             per pixel that blends the luma of the two sources and a residual through tanh;
-            the visible image's chroma is kept as it is, which rules out a change of hue.
-            Default ``'image'``.
+            the visible image's chroma is kept as it is, which rules out a change of hue. The
+            untrained head takes the brighter of the two. Default ``'image'``.
         residual_scale: Largest residual of ``'luma'``, in units of the [-1, 1] range.
             Default 0.5.
+        contrast: Slope, at the start of training, of the blend weight's logit over the
+            difference of infrared and visible luma; ``'luma'`` only. Default 20.
 
     Shape:
         features: per timestep a list of (N, C_l, H_l, W_l); ir (N, 1, H, W) and
@@ -76,6 +78,7 @@ class HFAH(nn.Module):
         source_skip: bool = True,
         prediction: str = 'image',
         residual_scale: float = 0.5,
+        contrast: float = 20.0,
     ) -> None:
         super().__init__()
         if prediction not in PREDICTIONS:
@@ -108,6 +111,10 @@ class HFAH(nn.Module):
             ),
             nn.Conv2d(widths[-1], 3 if prediction == 'image' else 2, 3, padding=1),
         )
+        if prediction == 'luma':
+            self.contrast = nn.Parameter(torch.tensor(contrast))
+            nn.init.zeros_(self.fuse[-1].weight)
+            nn.init.zeros_(self.fuse[-1].bias)
 
     def forward(self, features: Sequence[Sequence[Tensor]], ir: Tensor, vis: Tensor) -> Tensor:
         if len(features) != self.num_timesteps:
@@ -127,8 +134,8 @@ class HFAH(nn.Module):
         if self.prediction == 'image':
             return torch.tanh(output)
         weight, residual = output.chunk(2, dim=1)
-        vis_luma = luma(vis)
-        change = torch.sigmoid(weight) * (ir - vis_luma)
+        difference = ir - luma(vis)
+        change = torch.sigmoid(weight + self.contrast * difference) * difference
         change = change + self.residual_scale * torch.tanh(residual)
         # the same step on R, G and B moves the luma by that step and leaves Cb and Cr alone
         return (vis + change).clamp(-1, 1)

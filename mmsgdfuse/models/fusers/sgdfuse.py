@@ -13,6 +13,7 @@ from mmsgdfuse.registry import MODELS
 from mmsgdfuse.structures import FusionDataSample
 
 INFERENCE_MODES = ('features', 'refine', 'sample')
+FEATURE_NOISES = ('random', 'seeded', 'none')
 STAGE_TWO_LOSSES = dict(
     intensity=dict(type='mmsgdfuse.MaskedIntensityLoss', loss_weight=1.5),
     gradient=dict(type='mmsgdfuse.MaskedGradientLoss', loss_weight=1.0),
@@ -37,12 +38,13 @@ class SGDFuse(DiffusionFuser):
             through ``source_skip``. Default ``'features'``.
         train_denoiser: Whether the fusion phase trains the U-Net, too. Default False.
         train_preliminary: Whether the fusion phase trains Stage I, too. Default False.
-        noise_in_training: ``'random'`` draws new feature noise in every iteration,
-            ``'seeded'`` uses the noise of inference. Default ``'random'``.
+        feature_noise: Noise of the features in training: ``'random'`` draws it anew in every
+            iteration, ``'seeded'`` takes that of inference. ``'none'`` reads the features of the
+            clean I0, in inference too: the ablation without diffusion. Default ``'random'``.
         **kwargs: Arguments of :class:`DiffusionFuser`.
 
     Raises:
-        ValueError: ``inference_mode`` or ``noise_in_training`` is unknown, or a feature
+        ValueError: ``inference_mode`` or ``feature_noise`` is unknown, or a feature
             timestep lies outside the schedule.
     """
 
@@ -54,19 +56,18 @@ class SGDFuse(DiffusionFuser):
         inference_mode: str = 'features',
         train_denoiser: bool = False,
         train_preliminary: bool = False,
-        noise_in_training: str = 'random',
+        feature_noise: str = 'random',
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         _check(inference_mode in INFERENCE_MODES, 'inference_mode', INFERENCE_MODES, inference_mode)
-        choices = ('random', 'seeded')
-        _check(noise_in_training in choices, 'noise_in_training', choices, noise_in_training)
+        _check(feature_noise in FEATURE_NOISES, 'feature_noise', FEATURE_NOISES, feature_noise)
         total = self.schedule.num_train_timesteps
         for timestep in feature_timesteps:
             _check(0 <= timestep < total, 'feature_timesteps', f'0..{total - 1}', timestep)
         self.feature_timesteps = list(feature_timesteps)
         self.inference_mode = inference_mode
-        self.noise_in_training = noise_in_training
+        self.feature_noise = feature_noise
         self.head = MODELS.build(
             dict(
                 head or dict(type='mmsgdfuse.HFAH'),
@@ -79,6 +80,8 @@ class SGDFuse(DiffusionFuser):
         self.frozen = [name for name, train in trained.items() if not train]
         for name in set(trained) - set(self.frozen):
             getattr(self, name).requires_grad_(True)
+        # the fusion phase reads the U-Net's features; nothing flows through its output layer
+        self.denoiser.head.requires_grad_(False)
         self._finish()
 
     def features(self, condition: Tensor, seeded: bool = True) -> list[list[Tensor]]:
@@ -94,14 +97,15 @@ class SGDFuse(DiffusionFuser):
         count = len(self.feature_timesteps)
         times = torch.tensor(self.feature_timesteps, device=condition.device)
         times = times.repeat_interleave(len(condition))
-        noise = torch.cat(
-            [
-                self.noise(condition, index) if seeded else torch.randn_like(condition)
-                for index in range(count)
-            ]
-        )
-        noised = self.schedule.add_noise(condition.repeat(count, 1, 1, 1), noise, times)
-        levels = self.denoiser.features(noised, self.schedule.noise_level(times))
+        repeated = condition.repeat(count, 1, 1, 1)
+        if self.feature_noise != 'none':
+            noise = (
+                torch.cat([self.noise(condition, index) for index in range(count)])
+                if seeded
+                else torch.randn_like(repeated)
+            )
+            repeated = self.schedule.add_noise(repeated, noise, times)
+        levels = self.denoiser.features(repeated, self.schedule.noise_level(times))
         return [list(scales) for scales in zip(*(level.chunk(count) for level in levels))]
 
     def fuse(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -121,7 +125,7 @@ class SGDFuse(DiffusionFuser):
         with torch.set_grad_enabled('preliminary' not in self.frozen):
             condition = self.condition(inputs)
         with torch.set_grad_enabled(len(self.frozen) < 2):
-            features = self.features(condition, seeded=self.noise_in_training == 'seeded')
+            features = self.features(condition, seeded=self.feature_noise == 'seeded')
         fused = self.head(features, ir, vis)
         mask = torch.maximum(inputs['mask_ir'], inputs['mask_vis'])  # Eq. 16
         return {
