@@ -47,7 +47,7 @@ HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope=SCOPE,
-    locations=['mmsgdfuse.engine'],
+    locations=['mmsgdfuse.engine', 'mmsgdfuse.visualization'],
 )
 FUNCTIONS = Registry(
     'function',
