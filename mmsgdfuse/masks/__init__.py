@@ -1,22 +1,43 @@
 """From an image to the one-channel semantic prior M: generators, composers and an on-disk cache."""
 
 from mmsgdfuse.masks.base import BaseMaskGenerator
+from mmsgdfuse.masks.cache import (
+    CachedMaskGenerator,
+    MaskCache,
+    image_digest,
+    settings_digest,
+)
 from mmsgdfuse.masks.composers import build_composer, labels, salience, score, union
 from mmsgdfuse.masks.contrast import centre_surround
 from mmsgdfuse.masks.saliency import ThermalVisualSaliency
-from mmsgdfuse.masks.segments import Segment, add_contrast, covered_share, segment_contrast
+from mmsgdfuse.masks.segments import (
+    Segment,
+    add_contrast,
+    as_luma,
+    covered_share,
+    mask_box,
+    segment_contrast,
+)
+from mmsgdfuse.masks.semantic import label_segments
 
 __all__ = [
     'BaseMaskGenerator',
+    'CachedMaskGenerator',
+    'MaskCache',
     'Segment',
     'ThermalVisualSaliency',
     'add_contrast',
+    'as_luma',
     'build_composer',
     'centre_surround',
     'covered_share',
+    'image_digest',
+    'label_segments',
     'labels',
+    'mask_box',
     'salience',
     'score',
     'segment_contrast',
+    'settings_digest',
     'union',
 ]

@@ -17,17 +17,20 @@ FULL_COVER = 0.95
 class BaseMaskGenerator(metaclass=ABCMeta):
     """Turns an image into segments, and these into the one-channel prior M in [0, 1].
 
-    A subclass implements :meth:`segment` and lists what its result depends on in :attr:`own_settings`; everything
-    else is here.
+    A subclass implements :meth:`segment`, lists what its result depends on in :attr:`own_settings`
+    and counts :attr:`revision` up when the same settings come to give another result.
 
     Args:
-        composer (str | dict): Name of a registered composer, or a dict of ``type`` and its arguments.
-            Default: 'salience'.
+        composer (str | dict): Name of a registered composer, or a dict of ``type`` and its
+            arguments. Default: 'salience'.
 
     Attributes:
         composer (Callable): Segments and (H, W) to a map.
+        revision (int): Version of the class's algorithm, part of the settings.
         last_covered (float | None): Share of the frame (0..1) that the last map covered.
     """
+
+    revision = 1
 
     def __init__(self, *, composer: str | dict[str, Any] = 'salience') -> None:
         self.composer = build_composer(composer)
@@ -54,6 +57,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
         """Everything that changes the map, as JSON-able values: what a cache keys on."""
         return {
             'type': type(self).__name__,
+            'revision': self.revision,
             **self.own_settings,
             'composer': self._composer_settings,
         }
@@ -80,15 +84,16 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             image = image[..., 0]
         if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or not image.size:
             raise ValueError(
-                f'a mask generator takes an image (H, W), (H, W, 1) or (H, W, 3), found {image.shape}'
+                'a mask generator takes an image (H, W), (H, W, 1) or (H, W, 3), '
+                f'found {image.shape}'
             )
         return add_contrast(self.segment(np.ascontiguousarray(image)), image)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """The prior M of one image.
 
-        The map has 256 levels, so that an 8-bit file holds it without loss. Warns where it covers more than
-        95 % of the frame: such a mask carries no information.
+        The map has 256 levels, so that an 8-bit file holds it without loss. Warns where it covers
+        more than 95 % of the frame: such a mask carries no information.
 
         Args:
             image (np.ndarray): uint8, (H, W), (H, W, 1) or RGB (H, W, 3).

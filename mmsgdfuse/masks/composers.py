@@ -1,6 +1,6 @@
 """Mask composers: pure functions from segments to the one-channel prior M in [0, 1].
 
-The paper feeds "the semantic mask of SAM" to the network and never says how many segments become one
+The paper feeds SAM's mask of an image to the network and never says how many segments become one
 channel. These are the readings that make sense; ``salience`` is the default.
 """
 
@@ -84,9 +84,9 @@ def salience(
     """Per pixel, the highest weight of the segments that cover it, by their rank in contrast.
 
     With n segments the one with the k-th lowest contrast (k = 1..n) weighs
-    ``floor + (1 - floor) * k / n``; equal contrasts share the mean of their ranks. Ranks instead of the contrasts
-    themselves keep one very hot spot from pushing all others towards 0, and make the map independent of
-    the camera's gain.
+    ``floor + (1 - floor) * k / n``; equal contrasts share the mean of their ranks. Ranks instead of
+    the contrasts themselves keep one very hot spot from pushing all others towards 0, and make the
+    map independent of the camera's gain.
 
     Args:
         segments (Sequence[Segment]): With ``contrast``; may be empty.
@@ -114,8 +114,8 @@ def salience(
 def labels(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
     """A level of its own for every segment: the map tells segments apart, not how much they matter.
 
-    Segments are painted from the largest to the smallest, so that parts stay visible on wholes; the i-th
-    of n gets i / n, the background 0.
+    Segments are painted from the largest to the smallest, so that parts stay visible on wholes; the
+    i-th of n gets i / n, the background 0.
 
     Args:
         segments (Sequence[Segment]): May be empty.
@@ -131,21 +131,25 @@ def labels(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
     return _paint(ordered, [(i + 1) / len(ordered) for i in range(len(ordered))], shape)
 
 
-def build_composer(cfg: str | dict[str, Any] | Composer) -> Composer:
+def build_composer(cfg: str | dict[str, Any]) -> Composer:
     """The composer that a config names.
 
     Args:
-        cfg (str | dict | Callable): A registered name, a dict of ``type`` and the composer's own keyword
-            arguments, or a function with a composer's signature, which is returned as it is.
+        cfg (str | dict): A registered name, or a dict of ``type`` and the composer's own keyword
+            arguments.
 
     Returns:
         Callable: Takes ``segments`` and ``shape``.
 
     Raises:
         KeyError: No composer has this name.
+        TypeError: ``cfg`` is something else.
     """
-    if callable(cfg):
-        return cfg
+    if not isinstance(cfg, (str, dict)):
+        raise TypeError(
+            f'a composer is given by name or as a dict, found {cfg!r}; register a function of '
+            'your own with @MASK_COMPOSERS.register_module() and give its name'
+        )
     settings = {'type': cfg} if isinstance(cfg, str) else dict(cfg)
     name = settings.pop('type')
     composer = MASK_COMPOSERS.get(name)

@@ -21,15 +21,16 @@ def centre_surround(
 ) -> np.ndarray:
     """Contrast of every pixel to square windows around it, in standard deviations of the windows.
 
-    For each window size, ``(x - mean) / (std + n)``, where ``n`` is 5 % of the features' range (5th to 95th
-    percentile), but at least ``noise``; the result is the mean over the sizes. Images are
-    continued by reflection. Doubling an image's amplitude leaves the result unchanged as long as
-    ``noise`` is the smaller of the two.
+    For each window size, ``(x - mean) / (std + n)``, where ``n`` is 5 % of the features' range
+    (5th to 95th percentile), but at least ``noise``; the result is the mean over the sizes. Images
+    are continued by reflection. Doubling an image's amplitude leaves the result unchanged as long
+    as ``noise`` is the smaller of the two.
 
     Args:
         features (np.ndarray): float32, (H, W), or (H, W, C) with C up to 4.
         scales (Sequence[float]): Window sizes in units of the image's shorter side.
-        noise (float): Deviation, in the features' unit, below which nothing stands out. Default: 1.0.
+        noise (float): Deviation, in the features' unit, below which nothing stands out.
+            Default: 1.0.
 
     Returns:
         np.ndarray: float32, (H, W). Signed for (H, W); for several channels the

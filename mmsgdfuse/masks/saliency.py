@@ -35,18 +35,15 @@ class _Component(NamedTuple):
 
 
 def _border_length(mask: np.ndarray, x: int, y: int, shape: tuple[int, int]) -> int:
-    """Pixels of a component, given in its box at (x, y), along the border of a frame of ``shape``."""
+    """Pixels along the border of a frame of ``shape``, of a mask given in its box at (x, y)."""
     height, width = mask.shape
-    length = 0
-    if x == 0:
-        length += np.count_nonzero(mask[:, 0])
-    if y == 0:
-        length += np.count_nonzero(mask[0])
-    if x + width == shape[1]:
-        length += np.count_nonzero(mask[:, -1])
-    if y + height == shape[0]:
-        length += np.count_nonzero(mask[-1])
-    return length
+    edges = (
+        (x == 0, mask[:, 0]),
+        (y == 0, mask[0]),
+        (x + width == shape[1], mask[:, -1]),
+        (y + height == shape[0], mask[-1]),
+    )
+    return sum(int(np.count_nonzero(edge)) for touches, edge in edges if touches)
 
 
 def _close_holes(mask: np.ndarray) -> None:
@@ -65,39 +62,42 @@ def _close_holes(mask: np.ndarray) -> None:
 class ThermalVisualSaliency(BaseMaskGenerator):
     """Segments that stand out from their surround at several scales.
 
-    1. Every pixel is compared with the mean of square windows of several sizes around it, in units of the
-       window's standard deviation; the mean over the sizes is the contrast map. It does not change when the
-       image is stretched linearly, as thermal cameras do all the time. One-channel images are compared in
-       intensity, brighter only (by default); colour images in CIELAB, in any direction, so that
-       dark and coloured objects count too.
+    1. Every pixel is compared with the mean of square windows of several sizes around it, in units
+       of the window's standard deviation; the mean over the sizes is the contrast map. It does not
+       change when the image is stretched linearly, as thermal cameras do all the time. One-channel
+       images are compared in intensity, brighter only (by default); colour images in CIELAB, in any
+       direction, so that dark and coloured objects count too.
     2. The map is cut at rising levels. A connected component becomes a segment where it is neither
-       tiny nor huge, does not run along the frame's border as sky and road do, and is not nearly the
-       segment it lies in. So a person before a warm wall is a segment of its own within the wall's.
-    3. Small holes are filled, and segments grow by a few pixels: their edges must lie inside the mask for a
-       gradient loss to see them.
+       tiny nor huge, does not run along the frame's border as sky and road do, and is not nearly
+       the segment it lies in. So a person before a warm wall is a segment within the wall's.
+    3. Small holes are filled, and segments grow by a few pixels: their edges must lie inside the
+       mask for a gradient loss to see them.
 
-    Deterministic. All lengths and areas are relative to the frame, so that an image and its enlargement
-    have the same segments.
+    Deterministic. All lengths and areas are relative to the frame, so that an image and its
+    enlargement have the same segments.
 
     Args:
-        polarity (str): What stands out in a one-channel image: 'bright' (white-hot infrared), 'dark'
-            (black-hot) or 'both'. Default: 'bright'.
+        polarity (str): What stands out in a one-channel image: 'bright' (white-hot infrared),
+            'dark' (black-hot) or 'both'. Default: 'bright'.
         scales (Sequence[float]): Sizes of the windows, in units of the frame's shorter side.
             Default: (0.5, 1.0, 2.0).
-        levels (Sequence[float]): Rising levels at which the contrast map is cut, in standard deviations.
-            Default: (0.75, 1.1, 1.6, 2.3).
+        levels (Sequence[float]): Rising levels at which the contrast map is cut, in standard
+            deviations. Default: (0.75, 1.1, 1.6, 2.3).
         peak (float): A component whose highest contrast stays below is dropped. Default: 1.5.
-        min_area (float): Smallest component, as a share of the frame. Default: 1e-4 (31 pixels of 640x480).
+        min_area (float): Smallest component, as a share of the frame.
+            Default: 1e-4 (31 pixels of 640x480).
         max_area (float): Largest component, as a share of the frame. Default: 0.1.
-        border_limit (float): Components above 2 % of the frame are background, and dropped, where their length
-            along the frame's border exceeds this many times the square root of their area. Default: 1.2.
-        smoothing (float): Standard deviation of the Gaussian against noise, in units of the shorter side.
-            Default: 1/320.
-        opening (float): Thinner structures are removed from the components, in units of the shorter side.
-            Default: 1/160.
+        border_limit (float): Components above 2 % of the frame are background, and dropped, where
+            their length along the frame's border exceeds this many times the square root of their
+            area. Default: 1.2.
+        smoothing (float): Standard deviation of the Gaussian against noise, in units of the
+            shorter side. Default: 1/320.
+        opening (float): Thinner structures are removed from the components, in units of the
+            shorter side. Default: 1/160.
         grow (float): Width by which segments grow, in units of the shorter side. Default: 1/240.
         max_segments (int): That many of the highest contrast are kept. Default: 96.
-        composer (str | dict): Segments to map, see :class:`BaseMaskGenerator`. Default: 'salience'.
+        composer (str | dict): Segments to map, see :class:`BaseMaskGenerator`.
+            Default: 'salience'.
 
     Raises:
         ValueError: An argument is outside its range.
@@ -179,7 +179,7 @@ class ThermalVisualSaliency(BaseMaskGenerator):
         Returns:
             np.ndarray: float32, (H, W), in standard deviations of the surround.
         """
-        features = image.astype(np.float32) / 255
+        features: np.ndarray = image.astype(np.float32) / 255
         # Both on CIELAB's scale of 0..100, so that one noise floor serves both.
         features = features * 100 if image.ndim == 2 else cv2.cvtColor(features, cv2.COLOR_RGB2LAB)
         if (sigma := min(image.shape[:2]) * self.smoothing) > 0.3:
@@ -196,7 +196,7 @@ class ThermalVisualSaliency(BaseMaskGenerator):
         # The area of the innermost component kept so far at each pixel; 0 where there is none.
         kept_area = np.zeros(shape, np.int32)
         for level in self.levels:
-            above = (contrast > level).view(np.uint8)
+            above: np.ndarray = (contrast > level).view(np.uint8)
             if kernel is not None:
                 above = cv2.morphologyEx(above, cv2.MORPH_OPEN, kernel)
             count, label, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)

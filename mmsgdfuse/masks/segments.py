@@ -11,8 +11,7 @@ import numpy as np
 class Segment(TypedDict, total=False):
     """One segment of an image, with the keys of ``SamAutomaticMaskGenerator``'s records.
 
-    Every generator sets the keys down to ``stability_score`` and ``contrast``; SAM also sets ``point_coords`` and
-    ``crop_box``.
+    Every generator sets the keys down to ``contrast``; SAM also sets the two below.
     """
 
     segmentation: np.ndarray  # bool, (H, W)
@@ -58,7 +57,7 @@ def segment_contrast(luma: np.ndarray, mask: np.ndarray, ring: int) -> float:
         ring (int): Width of the ring in pixels, at least 1.
 
     Returns:
-        float: At least 0; 0 for an empty segment, for one without surround, and in a constant image.
+        float: At least 0; 0 for an empty segment, one without surround, and in a constant image.
     """
     spread = float(luma.std())
     return _contrast_in_box(luma, mask, mask_box(mask), ring, spread)

@@ -8,7 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform, cache_randomness
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
 
 from mmsgdfuse.masks import (
     BaseMaskGenerator,
@@ -51,8 +52,8 @@ def _check_probability(**values: float) -> None:
 class GenerateMasks(BaseTransform):
     """Compute the masks of both images, once per image where a cache is given.
 
-    Required keys: ``ir``, ``vis``. Added keys: ``mask_ir``, ``mask_vis``, float32 (H, W, 1) in [0,
-    1].
+    Required keys: ``ir``, ``vis``. Added keys: ``mask_ir``, ``mask_vis``, float32 (H, W, 1),
+    in [0, 1].
 
     Put it before crops and flips: a mask depends on the whole image, and the cache on its pixels.
 
@@ -66,9 +67,9 @@ class GenerateMasks(BaseTransform):
 
     def __init__(
         self,
-        ir: dict[str, Any] | BaseMaskGenerator | None = dict(type='ThermalVisualSaliency'),  # noqa:
-        B006 vis: dict[str, Any] | BaseMaskGenerator | None = dict(type='ThermalVisualSaliency'),  #
-        noqa: B006 cache_dir: str | Path | None = None,
+        ir: dict[str, Any] | BaseMaskGenerator | None = DEFAULT_GENERATOR,
+        vis: dict[str, Any] | BaseMaskGenerator | None = DEFAULT_GENERATOR,
+        cache_dir: str | Path | None = None,
     ) -> None:
         self.generators: dict[str, CachedMaskGenerator] = {}
         shared: list[tuple[Any, CachedMaskGenerator]] = []
@@ -390,7 +391,7 @@ class AugmentMasks(BaseTransform):
         down, right = np.random.randint(-self.max_shift, self.max_shift + 1, 2)
         return cv2.warpAffine(
             mask,
-            np.float32([[1, 0, right], [0, 1, down]]),
+            np.array([[1, 0, right], [0, 1, down]], np.float32),
             mask.shape[::-1],
             flags=cv2.INTER_NEAREST,
             borderMode=cv2.BORDER_REPLICATE,
