@@ -112,7 +112,7 @@ class HFAH(nn.Module):
             nn.Conv2d(widths[-1], 3 if prediction == 'image' else 2, 3, padding=1),
         )
         if prediction == 'luma':
-            self.contrast = nn.Parameter(torch.tensor(contrast))
+            self.contrast = nn.Parameter(torch.tensor(float(contrast)))
             nn.init.zeros_(self.fuse[-1].weight)
             nn.init.zeros_(self.fuse[-1].bias)
 
