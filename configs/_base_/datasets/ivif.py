@@ -27,7 +27,7 @@ train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    worker_init_fn=dict(type='seed_worker'),
+    worker_init_fn=dict(type='mmsgdfuse.seed_worker'),
     drop_last=True,
     dataset=dict(
         type='ConcatDataset',
