@@ -1,0 +1,176 @@
+"""Weights on disk: what ships, what is loaded, and what to say when the two do not fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from mmsgdfuse.utils.compat import allow_safe_resume
+from mmsgdfuse.utils.image_io import atomic_path
+
+TRAINING_ONLY = ('losses', 'noise_loss')
+_METADATA_KEY = 'mmsgdfuse'
+_SHOWN = 3
+
+
+def save_weights(
+    model: nn.Module | Mapping[str, Tensor],
+    path: str | os.PathLike,
+    metadata: Mapping[str, Any] | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write weights as safetensors, whole or not at all; the same weights give the same bytes.
+
+    Submodules that only training needs (:data:`TRAINING_ONLY`) are left out.
+
+    Args:
+        model: Model, or its state dict.
+        path: File to write, ``*.safetensors``; missing folders are made.
+        metadata: JSON-able values that travel in the file's header, such as the model's
+            config. Default: none.
+        dtype: What floating-point weights are stored as. Default ``torch.float16``.
+
+    Raises:
+        ValueError: The suffix is another one, or a weight is not finite as ``dtype``.
+        TypeError: ``metadata`` is not JSON-able.
+    """
+    path = Path(path)
+    if path.suffix != '.safetensors':
+        raise ValueError(f'{path}: weights are written as *.safetensors')
+    state = model.state_dict() if isinstance(model, nn.Module) else model
+    tensors = {}
+    for name, tensor in _for_inference(state).items():
+        if tensor.is_floating_point():
+            tensor = tensor.to(dtype)
+            if not tensor.isfinite().all():
+                raise ValueError(f'{name} is not finite as {dtype}; export as float32, or look '
+                                 'for the training step at which it diverged')  # fmt: skip
+        tensors[name] = tensor.detach().cpu().contiguous()
+    # one entry, since the order in which safetensors writes several changes from run to run
+    header = {_METADATA_KEY: json.dumps(dict(metadata or {}), sort_keys=True)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(tensors, header))
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike) -> dict[str, Any]:
+    """Load weights into a model, every one of them or none.
+
+    Args:
+        model: Model that the weights are for.
+        path: ``*.safetensors`` of :func:`save_weights`, or a checkpoint of mmengine's Runner
+            (of its averaged weights, where it kept an average) or a state dict as ``*.pth``.
+
+    Returns:
+        The file's metadata; empty for ``*.pth``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged or unsafe to load, or its weights are not this model's:
+            the message says what was expected and what was found.
+    """
+    state, metadata = read_weights(path)
+    found, expected = _for_inference(state), _for_inference(model.state_dict())
+    _check_fit(Path(path), type(model).__name__, expected, found)
+    model.load_state_dict(found, strict=False)
+    return metadata
+
+
+def read_weights(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors on the CPU and metadata of a file that :func:`load_weights` takes."""
+    path = _existing(path)
+    if path.suffix == '.safetensors':
+        try:
+            with safe_open(path, framework='pt') as file:
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                return state, _decode(file.metadata())
+        except SafetensorError as error:
+            raise ValueError(f'{path}: is damaged ({error}); copy it again') from error
+    return _read_checkpoint(path), {}
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
+    """The metadata of a ``*.safetensors`` file, without its weights; empty for ``*.pth``."""
+    path = _existing(path)
+    if path.suffix != '.safetensors':
+        return {}
+    try:
+        with safe_open(path, framework='pt') as file:
+            return _decode(file.metadata())
+    except SafetensorError as error:
+        raise ValueError(f'{path}: is damaged ({error}); copy it again') from error
+
+
+def _existing(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such file of weights; check the path')
+    return path
+
+
+def _decode(header: Mapping[str, str] | None) -> dict[str, Any]:
+    return json.loads((header or {}).get(_METADATA_KEY, '{}'))
+
+
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f'{path}: is damaged, or neither *.safetensors nor a file of torch.save')
+    allow_safe_resume()
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, RuntimeError) as error:
+        raise ValueError(
+            f'{path}: cannot be loaded safely, or is damaged; give weights or a checkpoint of '
+            f"this package's training. torch says: {str(error).splitlines()[0]}"
+        ) from error
+    state = content.get('state_dict', content) if isinstance(content, dict) else None
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f'{path}: holds no weights, neither as state_dict nor by itself')
+    return state
+
+
+def _for_inference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v for k, v in state.items() if k.split('.', 1)[0] not in TRAINING_ONLY}
+
+
+def _check_fit(
+    path: Path, model: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> None:
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    if missing or unexpected:
+        raise ValueError(
+            f'{path}: its weights are not those of {model}, which has {_submodules(expected)}; '
+            f'the file has {_submodules(found)}. Missing: {_some(missing)}; not expected: '
+            f'{_some(unexpected)}. Give the checkpoint of the training phase and config that '
+            'the model is built from'
+        )
+    reshaped = [
+        f'{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}'
+        for name, tensor in expected.items()
+        if found[name].shape != tensor.shape
+    ]
+    if reshaped:
+        raise ValueError(
+            f'{path}: its weights are those of a {model} of another size: {_some(reshaped)}. '
+            'Give the config that it was trained with'
+        )
+
+
+def _submodules(state: Mapping[str, Tensor]) -> str:
+    return ', '.join(sorted({name.split('.', 1)[0] for name in state})) or 'nothing'
+
+
+def _some(names: list[str]) -> str:
+    more = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
+    return ', '.join(names[:_SHOWN]) + more if names else 'nothing'
