@@ -270,12 +270,14 @@ class TestLoop:
         torch.testing.assert_close(out, torch.full_like(out, 2.0), rtol=0, atol=1e-5)
 
     @every_sampler
-    def test_half_precision_predictions(self, config):
-        denoiser = GaussianDenoiser(self.schedule)
+    @pytest.mark.parametrize('prediction_type', PREDICTION_TYPES)
+    def test_half_precision_predictions(self, config, prediction_type):
+        denoiser = GaussianDenoiser(self.schedule, prediction_type=prediction_type)
         x = noise(1, 5, 8, 8)
 
         def run(denoise_fn):
-            return build(config).sample(denoise_fn, x, self.schedule, 5, generator=seeded())
+            arguments = (denoise_fn, x, self.schedule, 5, None, prediction_type, seeded())
+            return build(config).sample(*arguments)
 
         exact = run(denoiser)
         coarse = run(lambda *arguments: denoiser(*arguments).half())
