@@ -6,11 +6,21 @@ model = dict(
     head={{_base_.head}},
     feature_timesteps={{_base_.feature_timesteps}},
     train_denoiser=True,
+    # Eq. 19, and what the metrics mean: structure, information, edges and differences of both
+    # sources, held back by the quiet-region term from amplifying noise
     losses=dict(
         intensity=dict(type='MaskedIntensityLoss', mask_floor=0.2, loss_weight=1.5),
-        gradient=dict(type='MaskedGradientLoss', mask_floor=0.2, form='vector', loss_weight=1.0),
+        gradient=dict(type='MaskedGradientLoss', mask_floor=0.2, form='vector', loss_weight=0.5),
         ssim=dict(type='SSIMLoss', loss_weight=1.0),
+        vif=dict(type='VIFLoss', loss_weight=1.5),
+        edges=dict(type='EdgePreservationLoss', loss_weight=3.0),
+        differences=dict(type='DifferenceCorrelationLoss', loss_weight=0.5),
+        quiet=dict(type='QuietRegionLoss', loss_weight=0.05),
     ),
+)
+# the U-Net comes from the diffusion phase and moves less than the new head
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.3), contrast=dict(lr_mult=10.0)))
 )
 param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=1e-6, convert_to_iter_based=True)

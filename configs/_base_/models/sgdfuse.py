@@ -10,7 +10,7 @@ denoiser = dict(
 schedule = dict(
     type='LinearNoiseSchedule', num_train_timesteps=1000, beta_start=1e-6, beta_end=1e-2
 )
-sampler = dict(type='DDIMSampler', eta=0.0)
+sampler = dict(type='DPMSolverSampler', solver_order=2)
 prediction_type = 'epsilon'
 head = dict(
     type='HFAH', level_channels=32, hidden_channels=64, source_skip=True, prediction='image'

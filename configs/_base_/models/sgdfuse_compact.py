@@ -3,4 +3,4 @@ _base_ = './sgdfuse.py'
 preliminary = dict(channels=16, num_heads=2, patch_size=2)
 denoiser = dict(base_channels=24, channel_mults=(1, 2, 3, 4, 4), num_res_blocks=1, patch_size=2)
 head = dict(level_channels=16, hidden_channels=32, prediction='luma')
-feature_timesteps = (5, 50, 100)
+feature_timesteps = (5,)

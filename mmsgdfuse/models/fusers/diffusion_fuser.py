@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from mmsgdfuse.models.diffusion.samplers import BaseSampler
 from mmsgdfuse.models.fusers.base import BaseFuser, freeze
 from mmsgdfuse.registry import DIFFUSION_SCHEDULERS, MODELS, NOISE_SCHEDULES
 from mmsgdfuse.structures import FusionDataSample
@@ -25,7 +27,7 @@ class DiffusionFuser(BaseFuser):
         denoiser: Config of the U-Net. Default ``NoiseUNet``.
         schedule: Config of the noise schedule, the one for training and sampling. Default
             ``LinearNoiseSchedule``.
-        sampler: Config of the sampler. Default ``DDIMSampler``.
+        sampler: Config of the sampler. Default ``DPMSolverSampler``.
         prediction_type: What the U-Net predicts: ``'epsilon'`` (Eq. 12), ``'sample'`` (x0) or
             ``'v_prediction'``. Default ``'epsilon'``.
         noise_loss: Config of the loss. Default ``NoisePredictionLoss``.
@@ -54,7 +56,7 @@ class DiffusionFuser(BaseFuser):
         self.preliminary = MODELS.build(preliminary or dict(type='mmsgdfuse.PreliminaryNet'))
         self.denoiser = MODELS.build(denoiser or dict(type='mmsgdfuse.NoiseUNet'))
         self.schedule = NOISE_SCHEDULES.build(schedule or dict(type='LinearNoiseSchedule'))
-        self.sampler = DIFFUSION_SCHEDULERS.build(sampler or dict(type='DDIMSampler'))
+        self._sampler_cfg = sampler or dict(type='DPMSolverSampler')
         self.prediction_type = prediction_type
         self.noise_loss = MODELS.build(noise_loss or dict(type='mmsgdfuse.NoisePredictionLoss'))
         self.start_timestep = start_timestep
@@ -73,6 +75,11 @@ class DiffusionFuser(BaseFuser):
         for name in self.frozen:
             freeze(getattr(self, name))
         return self
+
+    @cached_property
+    def sampler(self) -> BaseSampler:
+        """The sampler, built on first use: the ``features`` mode does without diffusers."""
+        return DIFFUSION_SCHEDULERS.build(self._sampler_cfg)
 
     @property
     def size_divisor(self) -> int:
