@@ -1,0 +1,33 @@
+"""Transforms of infrared-visible pairs."""
+
+from mmsgdfuse.datasets.transforms.geometry import (
+    RandomCropPair,
+    RandomFlipPair,
+    RandomRotate90Pair,
+)
+from mmsgdfuse.datasets.transforms.loading import LoadPair
+from mmsgdfuse.datasets.transforms.masks import (
+    AugmentMasks,
+    DropMask,
+    GenerateMasks,
+    LoadMasks,
+    LoadSemanticMasks,
+    RandomCropMasks,
+)
+from mmsgdfuse.datasets.transforms.packing import PackFusionInputs
+from mmsgdfuse.datasets.transforms.photometric import PhotometricJitter
+
+__all__ = [
+    'AugmentMasks',
+    'DropMask',
+    'GenerateMasks',
+    'LoadMasks',
+    'LoadPair',
+    'LoadSemanticMasks',
+    'PackFusionInputs',
+    'PhotometricJitter',
+    'RandomCropMasks',
+    'RandomCropPair',
+    'RandomFlipPair',
+    'RandomRotate90Pair',
+]
