@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 
@@ -33,11 +34,19 @@ class FusionLoss(nn.Module, metaclass=ABCMeta):
         Returns:
             A scalar.
         """
-        return self.loss_weight * self.measure(fused, ir, vis, mask)
+        # Variances of grey levels need more digits than half precision has, so losses leave
+        # automatic mixed precision.
+        with torch.autocast(fused.device.type, enabled=False):
+            fused, ir, vis = (_at_least_single(image) for image in (fused, ir, vis))
+            return self.loss_weight * self.measure(fused, ir, vis, mask)
 
     @abstractmethod
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         """The loss before its weight; arguments as in :meth:`forward`."""
+
+
+def _at_least_single(image: Tensor) -> Tensor:
+    return image.to(torch.promote_types(image.dtype, torch.float32))
 
 
 def region_weight(mask: Tensor | None, mask_floor: float) -> Tensor | float:
