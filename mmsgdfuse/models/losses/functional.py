@@ -99,10 +99,15 @@ def local_moments(
     )
 
 
-def correlation(first: Tensor, second: Tensor, eps: float = 1e-6) -> Tensor:
-    """Pearson correlation of each image of a batch: two (N, C, H, W) -> (N,)."""
+def correlation(first: Tensor, second: Tensor, floor: float = 1.0) -> Tensor:
+    """Pearson correlation of each image of a batch: two (N, C, H, W) -> (N,).
+
+    ``floor`` is a standard deviation that is added to each image's in quadrature. Without it
+    the gradient grows beyond all bounds as one image becomes constant.
+    """
     first, second = first.flatten(1), second.flatten(1)
     first = first - first.mean(dim=1, keepdim=True)
     second = second - second.mean(dim=1, keepdim=True)
-    norm = first.norm(dim=1) * second.norm(dim=1)
-    return (first * second).sum(dim=1) / (norm + eps)
+    variance_first = first.square().mean(dim=1) + floor**2
+    variance_second = second.square().mean(dim=1) + floor**2
+    return (first * second).mean(dim=1) / (variance_first * variance_second).sqrt()

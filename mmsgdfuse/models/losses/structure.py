@@ -147,12 +147,21 @@ class DifferenceCorrelationLoss(FusionLoss):
     corr(ir, fused - vis) + corr(vis, fused - ir), each image on its own.
 
     Args:
+        floor: Standard deviation, in grey levels, below which a difference fades out instead
+            of counting in full: where the fused image equals a source the correlation is
+            undefined, and near it its gradient would drown all others. Default 1.
         loss_weight: Factor of the loss. Default 1.0.
     """
 
+    def __init__(self, floor: float = 1.0, loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        self.floor = floor
+
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         fused, ir, vis = to_grey_levels(fused), to_grey_levels(ir), to_grey_levels(vis)
-        return -(correlation(ir, fused - vis) + correlation(vis, fused - ir)).mean()
+        from_ir = correlation(ir, fused - vis, self.floor)
+        from_vis = correlation(vis, fused - ir, self.floor)
+        return -(from_ir + from_vis).mean()
 
 
 @MODELS.register_module()
