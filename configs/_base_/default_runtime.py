@@ -16,7 +16,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='EpochSeedHook'),
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.002),
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=10),
 ]
 
 visualizer = dict(

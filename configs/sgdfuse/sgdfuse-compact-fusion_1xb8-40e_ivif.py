@@ -1,5 +1,5 @@
-_base_ = './sgdfuse-compact-diffusion_1xb8-40e_ivif.py'
-max_epochs = 60
+_base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
+max_epochs = 40
 
 model = dict(
     type='SGDFuse',

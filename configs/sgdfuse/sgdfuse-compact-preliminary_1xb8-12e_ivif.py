@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/sgdfuse_compact.py',
     '../_base_/schedules/adam.py',
 ]
-max_epochs = 20
+max_epochs = 12
 
 model = dict(type='PreliminaryFuser', preliminary={{_base_.preliminary}})
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

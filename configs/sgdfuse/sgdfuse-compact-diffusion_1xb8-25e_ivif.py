@@ -1,5 +1,5 @@
-_base_ = './sgdfuse-compact-preliminary_1xb8-20e_ivif.py'
-max_epochs = 40
+_base_ = './sgdfuse-compact-preliminary_1xb8-12e_ivif.py'
+max_epochs = 25
 
 model = dict(
     type='DiffusionFuser',
