@@ -7,6 +7,9 @@ are imported when a registry first looks for one.
 """
 
 from mmsgdfuse import registry  # noqa: F401  (creates the child registries)
+from mmsgdfuse.utils import compat
 from mmsgdfuse.version import __version__
 
 __all__ = ['__version__']
+
+compat.prepare()

@@ -1,0 +1,1 @@
+"""Configs, the environment, and what newer versions of other packages broke."""
