@@ -96,7 +96,7 @@ class _Street:
     ) -> None:
         """Cover the pixels of a bool map; ``grain`` is the visible texture's contrast."""
         shade = 1 + grain * self.texture(0.006)[area, None] if grain else 1.0
-        self.vis[area] = np.float32(colour) * shade
+        self.vis[area] = np.array(colour, np.float32) * shade
         self.emitted[area] = 0
         self.ir[area] = heat
 
@@ -121,7 +121,9 @@ class _Street:
     def sky(self) -> None:
         fall = np.clip(self.rows / self.horizon, 0, 1)
         clouds = np.clip(self.texture(0.15) + 0.6 * self.texture(0.06), 0, 2)
-        blue = np.float32([0.38, 0.58, 0.88]) + fall[..., None] * np.float32([0.35, 0.25, 0.08])
+        blue = np.array([0.38, 0.58, 0.88], np.float32) + fall[..., None] * np.array(
+            [0.35, 0.25, 0.08], np.float32
+        )
         self.vis[:] = blue + 0.12 * clouds[..., None]
         self.ir[:] = 0.05 + 0.1 * fall + 0.03 * clouds
 
@@ -147,7 +149,9 @@ class _Street:
                 pane = self.box(x, y, x + 0.6 * step, y + 0.75 * step)
                 self.paint(pane, (0.2, 0.24, 0.3), warmth + self.rng.uniform(0.02, 0.14))
                 if self.rng.random() < 0.25:
-                    self.emitted[pane] = np.float32([0.95, 0.75, 0.4]) * self.rng.uniform(0.6, 1)
+                    self.emitted[pane] = np.array([0.95, 0.75, 0.4], np.float32) * self.rng.uniform(
+                        0.6, 1
+                    )
 
     def ground(self) -> None:
         below = self.rows >= self.horizon
@@ -285,7 +289,7 @@ class _Street:
         beam *= np.clip((self.rows - self.horizon) / (self.height - self.horizon), 0, 1)
         lit = self.vis * (0.45 * beam + 0.5 * np.clip(glow, 0, 0.5))[..., None]
         self.vis = 0.13 * self.vis + lit + self.emitted
-        self.vis += np.clip(glow, 0, 1)[..., None] * np.float32([0.8, 0.76, 0.6])
+        self.vis += np.clip(glow, 0, 1)[..., None] * np.array([0.8, 0.76, 0.6], np.float32)
 
     def expose(self) -> tuple[np.ndarray, np.ndarray]:
         """Blur by the optics, add the sensors' noise and write 8 bits."""

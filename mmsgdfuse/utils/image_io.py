@@ -211,7 +211,7 @@ def probe_image(path: str | os.PathLike) -> tuple[int, int]:
         _check_complete(path, content)
     with Image.open(path) as header:
         if header.format == 'TIFF':  # may keep its parts in any order
-            return read_image(path).shape[:2]  # type: ignore[return-value]
+            return read_image(path).shape[:2]
         if 'A' in header.getbands() or 'transparency' in header.info:
             raise ImageFileError(f'{path}: {_ALPHA}')
         return header.height, header.width

@@ -87,11 +87,11 @@ class RandomFlipPair(BaseTransform):
         self.vertical = vertical
 
     def transform(self, results: dict) -> dict:
-        axes = [
+        axes = tuple(
             axis
             for axis, probability in ((1, self.horizontal), (0, self.vertical))
             if np.random.uniform() < probability
-        ]
+        )
         for key in _present(results):
             results[key] = np.flip(results[key], axes)
         return results

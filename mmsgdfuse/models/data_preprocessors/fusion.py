@@ -127,4 +127,4 @@ def _check_inputs(inputs: dict[str, Sequence[Tensor] | Tensor]) -> list[tuple[in
                     f"inputs['{key}'] must hold tensors ({_CHANNELS[key]}, H, W) of their pair's "
                     f'size, here {(_CHANNELS[key], *size)}, found {tuple(image.shape)}'
                 )
-    return sizes  # type: ignore[return-value]
+    return sizes

@@ -1,0 +1,116 @@
+"""Check the image pairs of two folders, or of a data set, and list every fault at once.
+
+    python tools/dataset_converters/check_pairs.py data/night/ir data/night/vi
+    python tools/dataset_converters/check_pairs.py --root data/LLVIP --layout LLVIP --split train
+
+Every image is decoded, so that damage in the middle of a file is found too. The exit code is 0 if
+all is well, 1 if there are faults, and 2 if the command line was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+from rich.progress import track
+
+from mmsgdfuse.datasets.layouts import LAYOUTS
+from mmsgdfuse.datasets.pairing import check_pair, find_pairs, read_names
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    folders = parser.add_argument_group('two folders')
+    folders.add_argument('ir', nargs='?', type=Path, help='folder of the infrared images')
+    folders.add_argument('vis', nargs='?', type=Path, help='folder of the visible images')
+    known = parser.add_argument_group('or a data set')
+    known.add_argument('--root', type=Path, help='root folder of the data set')
+    known.add_argument(
+        '--layout', choices=list(LAYOUTS), default='folders',
+        help='how its folders are arranged (default: %(default)s, that is ir/ and vi/)',
+    )  # fmt: skip
+    known.add_argument('--split', help='such as train, for layouts that have splits')
+    parser.add_argument('--labels', type=Path, help='folder of label maps (8-bit class ids)')
+    parser.add_argument('--names', type=Path, help='text file with the names to check')
+    parser.add_argument(
+        '--quick', action='store_true', help='do not decode; look at headers and end marks only'
+    )
+    parser.add_argument(
+        '--workers', type=int, default=2, help='threads to decode with (default: %(default)s)'
+    )
+    args = parser.parse_args(argv)
+    if (args.root is None) == (args.ir is None):
+        parser.error('give either two folders (IR VIS) or --root')
+    if args.root is None and args.vis is None:
+        parser.error(f'{args.ir} is the infrared folder; give the visible one after it')
+    if args.workers < 1:
+        parser.error('--workers must be at least 1')
+    return args
+
+
+def resolve_folders(args: argparse.Namespace) -> dict[str, Path]:
+    """The folders to match, by key.
+
+    Raises:
+        ValueError: The layout needs a split, or has none.
+    """
+    if args.root is None:
+        folders = dict(ir=args.ir, vis=args.vis)
+    else:
+        relative = LAYOUTS[args.layout].folders(args.split)
+        folders = {key: args.root / folder for key, folder in relative.items()}
+    if args.labels is not None:
+        folders['labels'] = args.labels
+    return folders
+
+
+def check_all(pairs: Iterable[Mapping[str, str]], check: str, workers: int) -> Iterable[list[str]]:
+    """Faults of each pair, in the order of the pairs."""
+    cv2.setNumThreads(1)  # the pairs themselves run in parallel
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(lambda pair: check_pair(pair, check), pairs)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Check, report, and return the exit code."""
+    args = parse_args(argv)
+    try:
+        folders = resolve_folders(args)
+        names = read_names(args.names) if args.names else None
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    start = time.monotonic()
+    patterns = LAYOUTS[args.layout].names if args.root else None
+    pairs, faults = find_pairs(folders, names, patterns)
+    check = 'quick' if args.quick else 'full'
+    results = check_all(pairs, check, args.workers)
+    sound = 0
+    for found in track(results, description='Checking pairs', total=len(pairs), transient=True):
+        faults += found
+        sound += not found
+
+    for fault in faults:
+        print(fault)
+    suffixes = Counter(
+        Path(path).suffix.lower() for pair in pairs for key, path in pair.items() if key != 'name'
+    )
+    kinds = ', '.join(f'{count} {suffix}' for suffix, count in suffixes.most_common())
+    print(
+        f'{sound} sound pair(s), {len(faults)} fault(s), '
+        f'{kinds or "no"} files, {time.monotonic() - start:.1f} s'
+    )
+    return 1 if faults else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
