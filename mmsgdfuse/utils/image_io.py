@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -251,16 +251,11 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Context of a temporary file beside ``path`` that takes its place when all went well."""
+    """Context of a new file's path beside ``path``, which takes its place if all goes well."""
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}.', suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f'.{path.stem}.{uuid.uuid4().hex}{path.suffix}')
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
