@@ -7,9 +7,17 @@ from mmsgdfuse.masks.cache import (
     image_digest,
     settings_digest,
 )
+from mmsgdfuse.masks.checkpoints import (
+    SAM_CHECKPOINTS,
+    CheckpointError,
+    default_checkpoint,
+    download,
+    file_sha256,
+)
 from mmsgdfuse.masks.composers import build_composer, labels, salience, score, union
 from mmsgdfuse.masks.contrast import centre_surround
 from mmsgdfuse.masks.saliency import ThermalVisualSaliency
+from mmsgdfuse.masks.sam import SAMMaskGenerator
 from mmsgdfuse.masks.segments import (
     Segment,
     add_contrast,
@@ -19,18 +27,26 @@ from mmsgdfuse.masks.segments import (
     segment_contrast,
 )
 from mmsgdfuse.masks.semantic import label_segments
+from mmsgdfuse.masks.sheet import contact_sheet
 
 __all__ = [
+    'SAM_CHECKPOINTS',
     'BaseMaskGenerator',
     'CachedMaskGenerator',
+    'CheckpointError',
     'MaskCache',
+    'SAMMaskGenerator',
     'Segment',
     'ThermalVisualSaliency',
     'add_contrast',
     'as_luma',
     'build_composer',
     'centre_surround',
+    'contact_sheet',
     'covered_share',
+    'default_checkpoint',
+    'download',
+    'file_sha256',
     'image_digest',
     'label_segments',
     'labels',

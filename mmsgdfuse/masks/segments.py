@@ -99,7 +99,7 @@ def add_contrast(segments: list[Segment], image: np.ndarray) -> list[Segment]:
         ring = max(2, min(luma.shape) // 60)
         for segment in missing:
             segment['contrast'] = _contrast_in_box(
-                luma, segment['segmentation'], segment['bbox'], ring, spread
+                luma, segment['segmentation'], mask_box(segment['segmentation']), ring, spread
             )
     return segments
 

@@ -1,0 +1,212 @@
+"""Compute the masks of folders of images and keep them on disk.
+
+    python tools/generate_masks.py --ir data/MSRS/train/ir --vis data/MSRS/train/vi
+    python tools/generate_masks.py --vis photos --generator SAMMaskGenerator --options model_type=vit_l
+    torchrun --nproc-per-node 8 tools/generate_masks.py --vis photos --generator SAMMaskGenerator
+    python tools/generate_masks.py --ir thermal --shard 2/3        # on the second of three machines
+    python tools/generate_masks.py --ir thermal --sheet masks.png  # and a picture to look at
+
+Masks that are there already are kept, so a run that was stopped goes on where it was. The masks
+are found again by `GenerateMasks(..., cache_dir=...)` with the same generator, and by `LoadMasks`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, MaskCache, contact_sheet
+from mmsgdfuse.masks.base import FULL_COVER
+from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
+from mmsgdfuse.masks.segments import covered_share
+from mmsgdfuse.utils.image_io import (
+    INFRARED_SCALINGS,
+    ImageFileError,
+    list_images,
+    read_infrared,
+    read_visible,
+    write_image,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    images = parser.add_argument_group('images')
+    images.add_argument('--ir', nargs='+', type=Path, default=[], metavar='FOLDER',
+                        help='folders of infrared images')
+    images.add_argument('--vis', nargs='+', type=Path, default=[], metavar='FOLDER',
+                        help='folders of visible images')
+    images.add_argument('--recursive', action='store_true', help='descend into subfolders')
+    images.add_argument('--ir-scaling', choices=INFRARED_SCALINGS, default='full',
+                        help='what becomes of 16-bit infrared; as in LoadPair (default: full)')
+
+    masks = parser.add_argument_group('masks')
+    add_generator_arguments(masks)
+    masks.add_argument('--cache-dir', type=Path, default=Path('work_dirs/mask_cache'),
+                       help='root of the cache (default: work_dirs/mask_cache)')
+    masks.add_argument('--overwrite', action='store_true', help='compute again what is there')
+    masks.add_argument('--sheet', type=Path, metavar='FILE',
+                       help='draw a contact sheet (image, segments, mask) into this file')
+    masks.add_argument('--sheet-images', type=int, default=12, metavar='N',
+                       help='images on the sheet, evenly spread (default: 12)')
+
+    work = parser.add_argument_group('sharing the work')
+    work.add_argument('--shard', type=shard, default=(1, 1), metavar='i/n',
+                      help='do the i-th of n parts (from 1); multiplies with torchrun')
+    args = parser.parse_args(argv)
+    if not args.ir and not args.vis:
+        parser.error('give folders of images as --ir, --vis or both')
+    if args.sheet_images < 1:
+        parser.error('--sheet-images must be at least 1')
+    return args
+
+
+def shard(text: str) -> tuple[int, int]:
+    """'2/8' -> (2, 8)."""
+    part, _, parts = text.partition('/')
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no part i/n with 1 <= i <= n, such as 2/8")
+    return int(part), int(parts)
+
+
+@dataclass
+class Task:
+    """An image to make a mask of."""
+
+    path: Path
+    infrared: bool
+
+    def read(self, scaling: str) -> np.ndarray:
+        """The image as the generator takes it, exactly as a training pipeline would read it."""
+        image = read_infrared(self.path, scaling) if self.infrared else read_visible(self.path)
+        return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+@dataclass
+class Report:
+    """What a run did."""
+
+    made: int = 0
+    found: int = 0
+    full: int = 0
+    covered: float = 0.0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        count = self.made + self.found
+        text = f'{self.made} made, {self.found} found, {self.failed} failed'
+        if count:
+            text += f'; they cover {self.covered / count:.1%} of the frame on average'
+        if self.full:
+            text += (
+                f'. {self.full} cover more than {FULL_COVER:.0%} and carry next to no information: '
+                "use the composer 'salience', or raise the generator's thresholds"
+            )
+        return text
+
+
+def tasks_of(args: argparse.Namespace) -> list[Task]:
+    """This process's share of the images, the same split on every machine."""
+    rank, world = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
+    part, parts = args.shard
+    tasks = [
+        Task(path, infrared)
+        for infrared, folders in ((True, args.ir), (False, args.vis))
+        for folder in folders
+        for path in list_images(folder, args.recursive)
+    ]
+    if not tasks:
+        raise FileNotFoundError(
+            f'no images in {", ".join(map(str, args.ir + args.vis))}; check the folders, or add '
+            '--recursive'
+        )
+    return tasks[(part - 1) * world + rank :: parts * world]
+
+
+def generate(
+    tasks: list[Task], generator: BaseMaskGenerator, cache: MaskCache, args: argparse.Namespace
+) -> Report:
+    """Make what is missing; an image that cannot be read is named and left out."""
+    report = Report()
+    for task in _progress(tasks):
+        try:
+            image = task.read(args.ir_scaling)
+        except ImageFileError as error:
+            report.failed += 1
+            print(error, file=sys.stderr)
+            continue
+        mask = None if args.overwrite else cache.load(image)
+        if mask is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', UserWarning)  # the report counts what it warns of
+                mask = generator(image)
+            cache.save(image, mask)
+            report.made += 1
+        else:
+            report.found += 1
+        share = covered_share(mask)
+        report.covered += share
+        report.full += share > FULL_COVER
+    return report
+
+
+def draw_sheet(
+    tasks: list[Task], generator: BaseMaskGenerator, cache: MaskCache, args: argparse.Namespace
+) -> None:
+    """A contact sheet of some of the images; segments are not cached and computed again."""
+    step = max(1, len(tasks) // args.sheet_images)
+    rows = []
+    for task in tasks[::step][: args.sheet_images]:
+        try:
+            image = task.read(args.ir_scaling)
+        except ImageFileError:
+            continue  # named before
+        mask = cache.load(image)
+        segments = generator.generate(image)
+        caption = f'{task.path.name}  {len(segments)} segments, {covered_share(mask):.1%}'
+        rows.append((caption, image, segments, mask))
+    if rows:
+        write_image(args.sheet, contact_sheet(rows))
+        print(f'{args.sheet}: contact sheet of {len(rows)} images')
+
+
+def _progress(tasks: list[Task]) -> Iterator[Task]:
+    if int(os.environ.get('RANK', 0)):  # one bar is enough
+        return iter(tasks)
+    return iter(track(tasks, description='masks'))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Generate masks."""
+    args = parse_args(argv)
+    rank = int(os.environ.get('RANK', 0))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+    try:
+        tasks = tasks_of(args)
+        generator = generator_from_arguments(args)
+        cache = MaskCache(args.cache_dir, generator.settings)
+        report = generate(tasks, generator, cache, args)
+        if args.sheet and rank == 0:
+            draw_sheet(tasks, generator, cache, args)
+    except (CheckpointError, OSError, ValueError, ImportError) as error:
+        sys.exit(str(error))
+    print(f'{cache.folder}: {report}')
+    if report.failed:
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    main()
