@@ -14,6 +14,10 @@ from mmsgdfuse.models.fusers.base import BaseFuser, freeze
 from mmsgdfuse.registry import DIFFUSION_SCHEDULERS, MODELS, NOISE_SCHEDULES
 from mmsgdfuse.structures import FusionDataSample
 
+# Added to the seed of what a stochastic sampler draws: far from the draws of `noise`, since
+# noise that is added while denoising must not repeat the noise that is taken away.
+_SAMPLER_STREAM = 2**31
+
 
 @MODELS.register_module()
 class DiffusionFuser(BaseFuser):
@@ -128,7 +132,9 @@ class DiffusionFuser(BaseFuser):
             num_steps=num_steps,
             t_start=start,
             prediction_type=self.prediction_type,
-            generator=torch.Generator().manual_seed(self.seed),
+            generator=[
+                torch.Generator().manual_seed(self.seed + _SAMPLER_STREAM) for _ in noised
+            ],
         )
 
     def fuse(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
