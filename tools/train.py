@@ -1,5 +1,6 @@
 """Train SGDFuse: all phases of a config one after the other, or one of them.
 
+Examples:
     python tools/train.py configs/sgdfuse_msrs.py
     python tools/train.py configs/sgdfuse_msrs.py --resume
     python tools/train.py configs/sgdfuse-compact_ivif.py --cfg-options data_root=/data
@@ -24,21 +25,33 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file; with `phases`, all of them are trained')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints '
-                        '(default: work_dirs/<name of the config>)')
-    parser.add_argument('--resume', action='store_true',
-                        help='go on from the last checkpoint of the unfinished phase')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and checkpoints (default: work_dirs/<name of the config>)',
+    )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on from the last checkpoint of the unfinished phase',
+    )
     parser.add_argument('--phase', help='train this phase alone')
     parser.add_argument('--load-from', help='checkpoint that the first phase starts from')
-    parser.add_argument('--amp', action='store_true',
-                        help='automatic mixed precision; needs a GPU')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='change the config of every phase, e.g. data_root=/data')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='how the processes of a distributed job are started')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision; needs a GPU')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change the config of every phase, e.g. data_root=/data',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed job are started',
+    )
     # torchrun's predecessor passes the rank this way; mmengine reads it from the environment
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0,
-                        help=argparse.SUPPRESS)
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
 

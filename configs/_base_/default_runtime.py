@@ -28,6 +28,8 @@ log_level = 'INFO'
 
 # the seed makes a run repeatable and lets a resumed one go on exactly
 randomness = dict(seed=0)
-env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))
+env_cfg = dict(
+    cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl')
+)
 load_from = None
 resume = False

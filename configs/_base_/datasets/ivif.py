@@ -7,9 +7,7 @@ num_workers = 0
 mask_cache = 'work_dirs/mask_cache'
 
 mask_generator = dict(type='ThermalVisualSaliency')
-masks = dict(
-    type='GenerateMasks', ir=mask_generator, vis=mask_generator, cache_dir=mask_cache
-)
+masks = dict(type='GenerateMasks', ir=mask_generator, vis=mask_generator, cache_dir=mask_cache)
 train_pipeline = [
     dict(type='LoadPair', cache_images=True),
     masks,
@@ -43,7 +41,11 @@ train_dataloader = dict(
                 ),
             )
             for name, times in [
-                ('MSRS', 12), ('RoadScene', 1), ('LLVIP', 2), ('M3FD', 4), ('TNO', 1)
+                ('MSRS', 12),
+                ('RoadScene', 1),
+                ('LLVIP', 2),
+                ('M3FD', 4),
+                ('TNO', 1),
             ]
         ],
     ),

@@ -33,7 +33,9 @@ class BaseFuser(BaseModel, metaclass=ABCMeta):
     def __init__(
         self, data_preprocessor: dict | nn.Module | None = None, init_cfg: dict | None = None
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor or self._preprocessor(), init_cfg=init_cfg)
+        super().__init__(
+            data_preprocessor=data_preprocessor or self._preprocessor(), init_cfg=init_cfg
+        )
 
     @staticmethod
     def _preprocessor() -> nn.Module:
@@ -76,7 +78,7 @@ class BaseFuser(BaseModel, metaclass=ABCMeta):
         data_samples: Sequence[FusionDataSample] | None = None,
         mode: str = 'tensor',
     ) -> Tensor | dict[str, Tensor] | list[FusionDataSample]:
-        """mmengine's entry.
+        """The entry that mmengine calls.
 
         Args:
             inputs: As in :meth:`fuse`; what the data preprocessor returns.
@@ -124,8 +126,10 @@ def build_losses(losses: dict[str, dict | FusionLoss]) -> nn.ModuleDict:
         ValueError: No loss is given.
     """
     if not losses:
-        raise ValueError('losses is empty; give at least one, such as '
-                         "losses=dict(intensity=dict(type='MaskedIntensityLoss'))")
+        raise ValueError(
+            'losses is empty; give at least one, such as '
+            "losses=dict(intensity=dict(type='MaskedIntensityLoss'))"
+        )
     return nn.ModuleDict(
         {
             name: loss if isinstance(loss, nn.Module) else MODELS.build(loss)

@@ -98,9 +98,7 @@ class DiffusionFuser(BaseFuser):
         masks = []
         for name in ('mask_ir', 'mask_vis'):
             if name not in inputs:
-                raise KeyError(
-                    f'{name} is missing; add GenerateMasks or LoadMasks to the pipeline'
-                )
+                raise KeyError(f'{name} is missing; add GenerateMasks or LoadMasks to the pipeline')
             masks.append(inputs[name] * 2 - 1)
         return torch.cat([self.preliminary(inputs['ir'], inputs['vis']), *masks], dim=1)
 
@@ -132,9 +130,7 @@ class DiffusionFuser(BaseFuser):
             num_steps=num_steps,
             t_start=start,
             prediction_type=self.prediction_type,
-            generator=[
-                torch.Generator().manual_seed(self.seed + _SAMPLER_STREAM) for _ in noised
-            ],
+            generator=[torch.Generator().manual_seed(self.seed + _SAMPLER_STREAM) for _ in noised],
         )
 
     def fuse(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -148,9 +144,7 @@ class DiffusionFuser(BaseFuser):
         with torch.no_grad():
             clean = self.condition(inputs)
         noise = torch.randn_like(clean)
-        times = torch.randint(
-            self.schedule.num_train_timesteps, (len(clean),), device=clean.device
-        )
+        times = torch.randint(self.schedule.num_train_timesteps, (len(clean),), device=clean.device)
         noised = self.schedule.add_noise(clean, noise, times)
         prediction = self.denoiser(noised, self.schedule.noise_level(times))
         target = self.schedule.target(clean, noise, times, self.prediction_type)

@@ -128,9 +128,7 @@ class SGDFuse(DiffusionFuser):
             features = self.features(condition, seeded=self.feature_noise == 'seeded')
         fused = self.head(features, ir, vis)
         mask = torch.maximum(inputs['mask_ir'], inputs['mask_vis'])  # Eq. 16
-        return {
-            f'loss_{name}': loss(fused, ir, vis, mask) for name, loss in self.losses.items()
-        }
+        return {f'loss_{name}': loss(fused, ir, vis, mask) for name, loss in self.losses.items()}
 
 
 def _check(fits: bool, argument: str, expected: object, found: object) -> None:

@@ -65,9 +65,7 @@ class ChannelAttention(nn.Module):
     def _projection(channels: int, out_channels: int) -> nn.Sequential:
         return nn.Sequential(
             nn.Conv2d(channels, out_channels, 1, bias=False),
-            nn.Conv2d(
-                out_channels, out_channels, 3, padding=1, groups=out_channels, bias=False
-            ),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=out_channels, bias=False),
         )
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
