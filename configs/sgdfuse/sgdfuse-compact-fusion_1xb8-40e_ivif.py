@@ -9,7 +9,7 @@ model = dict(
     # Eq. 19, and what the metrics mean: structure, information, edges and differences of both
     # sources, held back by the quiet-region term from amplifying noise
     losses=dict(
-        intensity=dict(type='MaskedIntensityLoss', mask_floor=0.2, loss_weight=1.5),
+        intensity=dict(type='MaskedIntensityLoss', mask_floor=0.1, loss_weight=3.0),
         gradient=dict(type='MaskedGradientLoss', mask_floor=0.2, form='vector', loss_weight=0.5),
         ssim=dict(type='SSIMLoss', loss_weight=1.0),
         vif=dict(type='VIFLoss', loss_weight=1.5),
