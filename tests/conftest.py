@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items):
 def clean_slate(monkeypatch):
     """Each test starts from the same seeds and leaves mmengine's default scope as it was."""
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002  (the legacy generator is what mmengine seeds)
+    np.random.seed(0)  # the legacy generator is what mmengine seeds
     torch.manual_seed(0)
     monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
 
@@ -57,3 +57,33 @@ def real_data() -> Path:
     if not (REAL_DATA / 'MSRS').is_dir():
         pytest.skip(f'no image pairs in {REAL_DATA}; set MMSGDFUSE_DATA to their folder')
     return REAL_DATA
+
+
+@pytest.fixture(scope='session')
+def tiny_weights(tmp_path_factory) -> Path:
+    """Weights of a very small SGDFuse that nobody has trained, with its recipe in the header."""
+    from mmsgdfuse.apis import Recipe
+    from mmsgdfuse.utils.weights import save_weights
+
+    recipe = Recipe(
+        model=dict(
+            type='SGDFuse',
+            preliminary=dict(type='PreliminaryNet', channels=8, depth=1, num_heads=2, patch_size=2),
+            denoiser=dict(
+                type='NoiseUNet',
+                base_channels=8,
+                channel_mults=[1, 2],
+                num_res_blocks=1,
+                patch_size=2,
+            ),
+            head=dict(type='HFAH', level_channels=4, hidden_channels=8),
+            feature_timesteps=[5, 50],
+        ),
+        masks=[dict(type='GenerateMasks')],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = recipe.build_model()
+    path = tmp_path_factory.mktemp('weights') / 'tiny.safetensors'
+    save_weights(model, path, recipe.to_metadata())
+    return path

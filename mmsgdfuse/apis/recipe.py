@@ -1,0 +1,103 @@
+"""What a trained fuser needs beside its weights: the model's config and its masks'."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+
+from mmsgdfuse.models.fusers import BaseFuser
+from mmsgdfuse.registry import MODELS, SCOPE
+from mmsgdfuse.utils.weights import TRAINING_ONLY
+
+# the inferencer reads and packs by itself; what is between the two in a test pipeline makes masks
+_READING_AND_PACKING = ('LoadPair', 'PackFusionInputs')
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A fuser as plain data, which travels in the header of its weights.
+
+    Attributes:
+        model: Config of the model, without what only training needs.
+        masks: Configs of the transforms that add ``mask_ir`` and ``mask_vis``; may be empty.
+    """
+
+    model: dict[str, Any]
+    masks: list[dict[str, Any]]
+
+    @classmethod
+    def from_config(cls, config: str | os.PathLike | Config) -> Recipe:
+        """Read a recipe out of a training config.
+
+        Args:
+            config: Config, or its file. The masks are those of its test pipeline; their cache
+                is left out, since a folder that training writes to is no part of a model.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The config has no ``model``.
+            TypeError: A value is neither number, text, list nor dict.
+        """
+        cfg = config if isinstance(config, Config) else Config.fromfile(os.fspath(config))
+        name = cfg.filename or 'the config'
+        if 'model' not in cfg:
+            raise ValueError(f'{name}: has no model; give a config that tools/train.py takes')
+        plain = cfg.to_dict()
+        model = {key: value for key, value in plain['model'].items() if key not in TRAINING_ONLY}
+        transforms = next(_pipelines(plain.get('test_dataloader')), [])
+        masks = [
+            {key: value for key, value in transform.items() if key != 'cache_dir'}
+            for transform in transforms
+            if transform['type'].rsplit('.', 1)[-1] not in _READING_AND_PACKING
+        ]
+        try:
+            return cls(**json.loads(json.dumps(dict(model=model, masks=masks))))
+        except TypeError as error:
+            raise TypeError(
+                f'{name}: {error}; write the model and the test pipeline with numbers, text, '
+                'lists and dicts only'
+            ) from error
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> Recipe:
+        """Read a recipe back from where :meth:`to_metadata` put it.
+
+        Raises:
+            KeyError: It is not there.
+        """
+        return cls(model=metadata['model'], masks=metadata['masks'])
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Entries for :func:`~mmsgdfuse.utils.weights.save_weights`."""
+        return dict(model=self.model, masks=self.masks)
+
+    def build_model(self) -> BaseFuser:
+        """The model with random weights, in evaluation mode, whatever mmengine's scope is.
+
+        Raises:
+            TypeError: The config is not one of a fuser.
+        """
+        model = MODELS.build(dict(deepcopy(self.model), _scope_=SCOPE))
+        if not isinstance(model, BaseFuser):
+            raise TypeError(
+                f'model must be a fuser such as SGDFuse, found {self.model.get("type")!r}'
+            )
+        return model.eval()
+
+
+def _pipelines(node: object) -> Iterator[list[dict[str, Any]]]:
+    """The pipelines of a dataset and of those that it wraps."""
+    if isinstance(node, dict):
+        if 'pipeline' in node:
+            yield node['pipeline']
+        for value in node.values():
+            yield from _pipelines(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _pipelines(value)
