@@ -43,7 +43,7 @@ class IVIFDataset(BaseDataset):
         ann_file (str): Text file with the names to use, one per line, with or without suffix;
             '' uses all. Default: ''.
         check (str): How thoroughly files are looked at when the dataset is built. 'quick': there,
-            complete and of equal size by their headers and end marks, a millisecond per pair;
+            complete and of equal size by their headers and end marks, below a millisecond per pair;
             'full': decoded as well, which finds damage in the middle too; 'none': only names
             are compared, for data that was checked before. Default: 'quick'.
         **kwargs: As for :class:`mmengine.dataset.BaseDataset`: ``pipeline``, ``indices``,

@@ -84,8 +84,8 @@ def check_pair(pair: Mapping[str, str], check: str = 'quick') -> list[str]:
     Args:
         pair: As :func:`find_pairs` returns them.
         check: ``'quick'``: every file is there, complete by its own header and end marks, and of
-            its partner's size; milliseconds per pair. ``'full'``: every file is decoded as well.
-            ``'none'``: nothing.
+            its partner's size; below a millisecond per pair. ``'full'``: every file is decoded
+            as well. ``'none'``: nothing.
 
     Returns:
         One sentence per fault; empty if there is none.
