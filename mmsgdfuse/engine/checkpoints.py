@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +11,9 @@ import torch
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.logging import print_log
+
+from mmsgdfuse.utils.compat import allow_safe_resume
+from mmsgdfuse.utils.image_io import atomic_path
 
 ATOMIC_BACKEND = 'mmsgdfuse_atomic'
 
@@ -26,18 +28,11 @@ class AtomicLocalBackend(LocalBackend):
 
     def put(self, obj: bytes | BytesIO, filepath: str | Path) -> None:
         """Write bytes to a temporary file beside the target, flush it and rename it."""
-        target = Path(filepath)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f'.{target.name}.')
-        try:
-            with os.fdopen(handle, 'wb') as stream:
-                stream.write(obj.getvalue() if isinstance(obj, BytesIO) else obj)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(filepath) as temporary, temporary.open('wb') as stream:
+            stream.write(obj.getvalue() if isinstance(obj, BytesIO) else obj)
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def epoch_checkpoints(work_dir: str | Path) -> list[Path]:
@@ -48,6 +43,12 @@ def epoch_checkpoints(work_dir: str | Path) -> list[Path]:
         if match:
             numbered.append((int(match.group(1)), path))
     return [path for _, path in sorted(numbered, reverse=True)]
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """A checkpoint of mmengine's Runner, loaded safely and to the CPU."""
+    allow_safe_resume()
+    return torch.load(path, map_location='cpu', weights_only=True)
 
 
 def latest_checkpoint(work_dir: str | Path) -> tuple[Path, int] | None:
@@ -62,8 +63,7 @@ def latest_checkpoint(work_dir: str | Path) -> tuple[Path, int] | None:
     """
     for path in epoch_checkpoints(work_dir):
         try:
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-            return path, int(checkpoint['meta']['epoch'])
+            return path, int(read_checkpoint(path)['meta']['epoch'])
         except Exception as error:  # noqa: BLE001  (torch names no common base for a broken file)
             print_log(f'{path} cannot be read and is passed over: {error}', 'current', 30)
     return None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
+from mmengine.dist import barrier
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
-from mmsgdfuse.engine.checkpoints import epoch_checkpoints, latest_checkpoint
+from mmsgdfuse.engine.checkpoints import epoch_checkpoints, latest_checkpoint, read_checkpoint
 from mmsgdfuse.utils.compat import allow_safe_resume
 from mmsgdfuse.utils.config import merge_options
 
@@ -53,7 +56,7 @@ def plan_phases(cfg: Config, work_dir: str | Path, options: dict | None = None) 
     """
     work_dir = Path(work_dir)
     if 'phases' not in cfg:
-        alone = cfg.copy()
+        alone = copy.deepcopy(cfg)
         alone.work_dir = str(work_dir)
         return [Phase(work_dir.name, merge_options(alone, options))]
     folder = Path(cfg.filename).parent
@@ -118,7 +121,8 @@ def run_phases(phases: list[Phase], resume: bool = False, load_from: str | None 
 
     Raises:
         FileExistsError: A phase's folder holds checkpoints and ``resume`` is not set.
-        KeyError: A phase starts from a checkpoint that lacks a submodule it inherits.
+        ValueError: A phase starts from a checkpoint whose weights do not fit a submodule that
+            it inherits.
     """
     allow_safe_resume()
     if not resume:
@@ -135,29 +139,42 @@ def run_phases(phases: list[Phase], resume: bool = False, load_from: str | None 
             phase.cfg.update(resume=True, load_from=str(found[0]))
             print_log(f'{title}: goes on after epoch {found[1]} of {phase.max_epochs}', 'current')
         elif checkpoint:
-            check_inherited(checkpoint, phase.inherits)
             phase.cfg.update(resume=False, load_from=str(checkpoint))
             print_log(f'{title}: starts from {checkpoint}', 'current')
         else:
             print_log(f'{title}: starts', 'current')
-        Runner.from_cfg(phase.cfg).train()
+        runner = Runner.from_cfg(phase.cfg)
+        if checkpoint and not found:
+            check_inherited(checkpoint, runner.model, phase.inherits)
+        runner.train()
+        barrier()  # the other processes wait until the first has written the checkpoint
         checkpoint = str(epoch_checkpoints(phase.work_dir)[0])
     return Path(checkpoint)
 
 
-def check_inherited(checkpoint: str | Path, submodules: tuple[str, ...]) -> None:
-    """Make sure that a checkpoint holds weights of each of the submodules.
+def check_inherited(checkpoint: str | Path, model: nn.Module, submodules: tuple[str, ...]) -> None:
+    """Make sure that a checkpoint holds all weights of some submodules in the model's shapes.
+
+    mmengine loads what fits and logs the rest, so that a phase could go on from random weights.
 
     Raises:
-        KeyError: It lacks one; the message names what it does hold.
+        ValueError: Weights are missing or have another shape; the message names the first few.
     """
-    state = torch.load(checkpoint, map_location='cpu', weights_only=True)['state_dict']
-    held = {key.split('.', 1)[0] for key in state}
-    missing = [name for name in submodules if name not in held]
-    if missing:
-        raise KeyError(
-            f'{checkpoint} holds weights of {sorted(held)} and lacks {missing}; give the '
-            'checkpoint of the phase before'
+    found = read_checkpoint(checkpoint)['state_dict']
+    expected = (model.module if is_model_wrapper(model) else model).state_dict()
+    faults = [
+        f'{name} has the shape {tuple(found[name].shape)} instead of {tuple(weight.shape)}'
+        if name in found
+        else f'{name} is missing'
+        for name, weight in expected.items()
+        if name.split('.', 1)[0] in submodules
+        and (name not in found or found[name].shape != weight.shape)
+    ]
+    if faults:
+        raise ValueError(
+            f'{checkpoint} does not fit this phase, which takes over {list(submodules)}: '
+            f'{"; ".join(faults[:3])} ({len(faults)} in all). Give the checkpoint of the phase '
+            'before, trained with the same networks'
         )
 
 
