@@ -8,7 +8,4 @@ model = dict(
     sampler={{_base_.sampler}},
     prediction_type={{_base_.prediction_type}},
 )
-param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=1e-6, convert_to_iter_based=True)
-]
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -22,7 +22,4 @@ model = dict(
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.3), contrast=dict(lr_mult=10.0)))
 )
-param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=1e-6, convert_to_iter_based=True)
-]
 train_cfg = dict(max_epochs=max_epochs, val_interval=10)

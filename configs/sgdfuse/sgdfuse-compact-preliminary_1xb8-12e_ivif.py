@@ -8,7 +8,4 @@ max_epochs = 12
 
 model = dict(type='PreliminaryFuser', preliminary={{_base_.preliminary}})
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=1e-6, convert_to_iter_based=True)
-]
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
