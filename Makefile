@@ -24,7 +24,7 @@ SOURCES := $(shell find mmsgdfuse configs tools -type f -not -name '*.pyc' 2>/de
 
 .PHONY: help
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(DEMO) ## Fuse the pair that ships with the package into outputs/demo
@@ -82,6 +82,10 @@ $(CREATED):
 $(PACKAGES): requirements/lock.txt $(CREATED)
 	@echo 'Installing the pinned packages into .venv, about 6 GB with torch and its GPU libraries;'
 	@echo 'this takes 3 to 10 minutes. What is downloaded or installed already is not fetched again ...'
+	@# pip takes a package that it was interrupted in for installed; without this folder it does not
+	@for info in .venv/lib/python*/site-packages/*.dist-info; do \
+		[[ -e $$info/INSTALLER && -e $$info/RECORD ]] || rm -rf "$$info"; \
+	done
 	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements/lock.txt
 	@touch $@
 

@@ -1,0 +1,47 @@
+"""Importing the package is cheap and pulls in nothing that only some users need."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+# transformers is not among them: mmengine itself imports it where it is installed
+OPTIONAL = {'diffusers', 'mmagic', 'mmdet', 'mmseg', 'segment_anything', 'tensorboard'}
+
+
+def imported(code: str) -> tuple[float, set[str]]:
+    """Seconds that the code takes after torch is imported, and all top-level modules then."""
+    program = (
+        'import json, sys, time, torch\n'
+        'start = time.perf_counter()\n'
+        f'{code}\n'
+        'seconds = time.perf_counter() - start\n'
+        'print(json.dumps([seconds, sorted({name.split(".")[0] for name in sys.modules})]))'
+    )
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    seconds, modules = json.loads(result.stdout.splitlines()[-1])
+    return seconds, set(modules)
+
+
+def test_the_package_takes_less_than_three_seconds():
+    # the best of three, since other processes may hold the machine
+    assert min(imported('import mmsgdfuse')[0] for _ in range(3)) < 3
+
+
+def test_the_package_imports_registries_only():
+    _, modules = imported('import mmsgdfuse')
+    assert modules & {*OPTIONAL, 'cv2', 'matplotlib', 'mmcv', 'scipy'} == set()
+
+
+def test_registering_everything_needs_no_optional_package():
+    _, modules = imported(
+        'from mmsgdfuse.utils.setup_env import register_all_modules; register_all_modules()'
+    )
+    assert modules & OPTIONAL == set()

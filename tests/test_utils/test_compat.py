@@ -1,0 +1,230 @@
+"""What :mod:`mmsgdfuse.utils.compat` mends, each against the fault that it is for."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+from torch._weights_only_unpickler import load as weights_only_load
+
+from mmsgdfuse.utils import compat
+
+
+def run_python(code: str, *flags: str) -> subprocess.CompletedProcess:
+    """Run code in an interpreter of its own, whose import state is known."""
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', *flags, '-c', code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
+
+
+def saved(content: object) -> io.BytesIO:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    stream.seek(0)
+    return stream
+
+
+class TestSafeResume:
+    def test_reads_what_a_runner_logs(self):
+        compat.allow_safe_resume()
+        history = HistoryBuffer([1.0, np.float32(2)], [1, 1])
+        history.update(6.0)
+        content = dict(loss=history, best=np.float64(0.5), epoch=np.int64(3), on=np.bool_(True))
+
+        loaded = torch.load(saved(content), weights_only=True)
+
+        assert loaded['loss'].mean() == 3.0
+        assert loaded['loss'].statistics('max') == 6.0
+        assert (loaded['best'], loaded['epoch'], loaded['on']) == (0.5, 3, True)
+
+    @pytest.mark.parametrize('package', ['numpy.core', 'numpy._core'])
+    def test_reads_arrays_of_numpy_1_and_2(self, package):
+        compat.allow_safe_resume()
+        array = np.arange(3, dtype=np.int32)
+        # protocol 2 writes the name of the module as text
+        written = pickle.dumps(array, protocol=2)
+        name = np.zeros(1).__reduce__()[0].__module__.encode()
+        renamed = written.replace(name, f'{package}.multiarray'.encode())
+
+        np.testing.assert_array_equal(weights_only_load(io.BytesIO(renamed)), array)
+
+    @pytest.mark.parametrize(
+        ('owner', 'name'),
+        [(HistoryBuffer, '__init__'), (HistoryBuffer, '__class__'), (str, 'join')],
+    )
+    def test_refuses_any_other_attribute(self, owner, name):
+        class Attack:
+            def __reduce__(self):
+                return getattr, (owner, name)
+
+        compat.allow_safe_resume()
+        with pytest.raises((ValueError, pickle.UnpicklingError), match=r'safe|global'):
+            torch.load(saved(Attack()), weights_only=True)
+
+    def test_refuses_other_globals(self):
+        class Attack:
+            def __reduce__(self):
+                return os.getcwd, ()
+
+        compat.allow_safe_resume()
+        with pytest.raises(pickle.UnpicklingError, match='getcwd'):
+            torch.load(saved(Attack()), weights_only=True)
+
+    def test_a_runner_resumes(self, tmp_path):
+        class Line(BaseModel):
+            def __init__(self):
+                super().__init__()
+                self.slope = nn.Parameter(torch.zeros(1))
+
+            def forward(self, x, mode='loss'):
+                return dict(loss=(self.slope * x - 2 * x).pow(2).mean())
+
+        def train(epochs: int, resume: bool) -> Runner:
+            runner = Runner(
+                model=Line(),
+                work_dir=str(tmp_path),
+                train_dataloader=dict(
+                    dataset=[{'x': torch.ones(1)}] * 4,
+                    batch_size=2,
+                    sampler=dict(type='DefaultSampler', shuffle=False),
+                    collate_fn=dict(type='default_collate'),
+                ),
+                train_cfg=dict(by_epoch=True, max_epochs=epochs),
+                optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
+                default_scope='mmengine',
+                experiment_name=f'resume{epochs}',
+                resume=resume,
+            )
+            runner.train()
+            return runner
+
+        compat.allow_safe_resume()
+        first = train(1, resume=False)
+        second = train(2, resume=True)
+        assert first.iter == 2
+        assert second.iter == 4
+        assert len(second.message_hub.get_scalar('train/loss').data[0]) == 4
+
+
+class TestOperators:
+    def test_leaves_other_packages_alone(self):
+        result = run_python('import mmsgdfuse, mmcv.ops')
+        if result.returncode == 0:
+            pytest.skip('mmcv has compiled operators here')
+        assert "No module named 'mmcv._ext'" in result.stderr
+
+    def test_mmdet_and_mmseg_import_and_keep_boxes(self):
+        pytest.importorskip('mmdet')
+        pytest.importorskip('mmseg')
+        result = run_python(
+            'import torch, mmsgdfuse, mmdet.models, mmseg.models\n'
+            'from mmcv.ops import nms\n'
+            'boxes = torch.tensor([[0., 0, 9, 9], [0, 0, 9, 8], [20, 20, 29, 29]])\n'
+            'print(nms(boxes, torch.tensor([.5, .9, .7]), 0.5)[1].tolist())'
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.strip() == '[1, 2]'
+
+    def test_nms_counts_pixels_with_offset(self):
+        # as continuous boxes they overlap by 1/3; counted in pixels, by 2 columns of 4: 1/2
+        boxes = torch.tensor([[0.0, 0, 2, 0.0], [1, 0, 3, 0]])
+        scores = torch.tensor([0.9, 0.8])
+        nms = compat._StandIn.nms
+        assert nms(boxes, scores, 0.49, offset=1).tolist() == [0]
+        assert nms(boxes, scores, 0.51, offset=1).tolist() == [0, 1]
+
+    def test_focal_loss_and_its_gradient(self):
+        logits = torch.tensor([[0.3, -1.2], [2.0, 0.1], [-0.4, 0.8]], dtype=torch.float64)
+        target = torch.tensor([0, 1, 2])  # 2 is background
+        onehot = torch.tensor([[1.0, 0], [0, 1], [0, 0]], dtype=torch.float64)
+        leaf = logits.clone().requires_grad_()
+        p = leaf.sigmoid()
+        expected = -0.25 * onehot * (1 - p) ** 2 * p.log()
+        expected = expected - 0.75 * (1 - onehot) * p**2 * (1 - p).log()
+        expected.sum().backward()
+
+        loss, grad = torch.empty_like(logits), torch.empty_like(logits)
+        weight = logits.new_empty(0)
+        stand_in = compat._StandIn('mmcv._ext')
+        stand_in.sigmoid_focal_loss_forward(logits, target, weight, loss, gamma=2.0, alpha=0.25)
+        stand_in.sigmoid_focal_loss_backward(logits, target, weight, grad, gamma=2.0, alpha=0.25)
+
+        torch.testing.assert_close(loss, expected.detach())
+        torch.testing.assert_close(grad, leaf.grad)
+
+    def test_focal_loss_refuses_class_weights(self):
+        x = torch.zeros(1, 2)
+        with pytest.raises(NotImplementedError, match='class weights'):
+            compat._StandIn.sigmoid_focal_loss_forward(
+                x, torch.tensor([0]), torch.ones(2), torch.empty_like(x), 2.0, 0.25
+            )
+
+    def test_any_other_operator_says_what_to_install(self):
+        stand_in = compat._StandIn('mmcv._ext')
+        with pytest.raises(NotImplementedError, match=r"'roi_align_forward'.*mmcv>=2\.0\.0"):
+            stand_in.roi_align_forward(1)
+        assert not hasattr(stand_in, '__path__')
+
+    def test_compiled_operators_come_first(self, tmp_path):
+        pytest.importorskip('mmdet')
+        compiled = tmp_path / '_ext.py'
+        compiled.write_text('def nms(*args): return "compiled"')
+        result = run_python(
+            'import mmsgdfuse, mmcv, mmdet\n'
+            f'mmcv.__path__.append({str(tmp_path)!r})\n'
+            'from mmcv import _ext\n'
+            'print(_ext.nms())'
+        )
+        assert result.stdout.strip() == 'compiled', result.stderr
+
+    def test_is_registered_once(self):
+        before = list(sys.meta_path)
+        compat.prepare()
+        assert sys.meta_path == before
+
+
+class TestPackages:
+    def test_mmagic_imports_and_numpy_stays_as_it_was(self):
+        pytest.importorskip('mmagic')
+        result = run_python(
+            'import numpy as np\n'
+            "before = 'bool8' in vars(np)\n"
+            'from mmsgdfuse.utils.compat import import_downstream\n'
+            "print(import_downstream('mmagic').__name__)\n"
+            "assert ('bool8' in vars(np)) == before\n"
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.split()[-1] == 'mmagic'
+
+    def test_names_the_versions_that_work(self):
+        result = run_python(
+            'import sys\n'
+            "sys.modules['albumentations'] = None\n"
+            'from mmsgdfuse.utils.compat import import_downstream\n'
+            "import_downstream('mmagic')"
+        )
+        assert 'ImportError: mmagic cannot be imported' in result.stderr
+        for words in ('mmagic 1.2.0', 'transformers 4.44.2', 'albumentations 1.3.1', 'lock.txt'):
+            assert words in result.stderr
+
+    def test_refuses_other_packages(self):
+        with pytest.raises(ValueError, match=r"'mmagic', 'mmdet', 'mmseg'.*got 'mmpose'"):
+            compat.import_downstream('mmpose')
+
+    def test_says_which_mmcv_to_install(self):
+        result = run_python("import sys; sys.modules['mmcv'] = None; import mmsgdfuse")
+        assert 'pip install mmcv-lite==2.1.0' in result.stderr
