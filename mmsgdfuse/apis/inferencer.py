@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from mmsgdfuse.apis.arrays import as_image, as_mask
+from mmsgdfuse.apis.assets import DEFAULT_WEIGHTS
 from mmsgdfuse.apis.recipe import Recipe
 from mmsgdfuse.datasets.transforms import GenerateMasks, PackFusionInputs
 from mmsgdfuse.masks import BaseMaskGenerator
@@ -26,7 +27,6 @@ from mmsgdfuse.utils.image_io import check_scaling, read_infrared, read_labels, 
 from mmsgdfuse.utils.weights import load_weights, read_metadata
 from mmsgdfuse.visualization import fusion_panel
 
-DEFAULT_WEIGHTS = Path(__file__).resolve().parents[1] / 'assets' / 'sgdfuse-compact.safetensors'
 MIN_SIDE = 32
 
 Source = str | os.PathLike | np.ndarray
@@ -269,7 +269,7 @@ def _load(
             )
         recipe = Recipe.from_config(config)
     else:
-        weights = DEFAULT_WEIGHTS if weights is None else weights
+        weights = _shipped_weights() if weights is None else weights
         metadata = read_metadata(weights)
         if 'model' not in metadata:
             raise ValueError(
@@ -280,6 +280,16 @@ def _load(
     model = recipe.build_model()
     load_weights(model, weights)
     return model, recipe.masks
+
+
+def _shipped_weights() -> Path:
+    if not DEFAULT_WEIGHTS.is_file():
+        raise FileNotFoundError(
+            f'{DEFAULT_WEIGHTS}: the weights that ship with the package are missing; install it '
+            'again, or train some (python tools/train.py configs/sgdfuse-compact_ivif.py), export '
+            'them (tools/model_converters/export_weights.py) and give the file as weights'
+        )
+    return DEFAULT_WEIGHTS
 
 
 def _configure(model: BaseFuser, **options: Any) -> None:

@@ -20,6 +20,7 @@ from mmsgdfuse.utils.image_io import atomic_path
 
 TRAINING_ONLY = ('losses', 'noise_loss')
 _METADATA_KEY = 'mmsgdfuse'
+_CHECKPOINT_META = ('experiment_name', 'epoch', 'iter', 'seed')
 _SHOWN = 3
 
 
@@ -72,7 +73,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike) -> dict[str, Any]:
             (of its averaged weights, where it kept an average) or a state dict as ``*.pth``.
 
     Returns:
-        The file's metadata; empty for ``*.pth``.
+        The file's metadata; of a checkpoint how far training had come.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -96,7 +97,7 @@ def read_weights(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, 
                 return state, _decode(file.metadata())
         except SafetensorError as error:
             raise ValueError(f'{path}: is damaged ({error}); copy it again') from error
-    return _read_checkpoint(path), {}
+    return _read_checkpoint(path)
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
@@ -122,7 +123,7 @@ def _decode(header: Mapping[str, str] | None) -> dict[str, Any]:
     return json.loads((header or {}).get(_METADATA_KEY, '{}'))
 
 
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not zipfile.is_zipfile(path):
         raise ValueError(f'{path}: is damaged, or neither *.safetensors nor a file of torch.save')
     allow_safe_resume()
@@ -136,7 +137,8 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     state = content.get('state_dict', content) if isinstance(content, dict) else None
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f'{path}: holds no weights, neither as state_dict nor by itself')
-    return state
+    meta = content.get('meta', {})
+    return state, {key: meta[key] for key in _CHECKPOINT_META if key in meta}
 
 
 def _for_inference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,10 @@
+"""The files that ship with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ASSETS = Path(__file__).resolve().parents[1] / 'assets'
+DEFAULT_WEIGHTS = ASSETS / 'sgdfuse-compact.safetensors'
+SAMPLE_IR = ASSETS / 'sample_ir.png'
+SAMPLE_VIS = ASSETS / 'sample_vis.png'
