@@ -48,6 +48,8 @@ from mmsgdfuse.utils.setup_env import register_all_modules
 from mmsgdfuse.utils.weights import load_weights, read_metadata
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'sgdfuse-compact_ivif.py'
+# what takes long to import of the above
+IMPORTS = ('mmsgdfuse.apis', 'mmsgdfuse.evaluation.tables')
 REFERENCE_CHANNELS = 32
 REFERENCE = (
     f'one 3x3 convolution of {REFERENCE_CHANNELS} to {REFERENCE_CHANNELS} channels at the size '
@@ -294,7 +296,7 @@ def reference_run(job: Job) -> Callable[[], torch.Tensor]:
 def measure_apart(job: Job) -> Row:
     """:func:`measure` in a process of its own; one that runs out of memory is a row, too."""
     try:
-        return in_fresh_process(measure, job, preload=['mmsgdfuse.apis'])
+        return in_fresh_process(measure, job, preload=IMPORTS)
     except (MemoryError, torch.OutOfMemoryError):
         return Row(row_name(job), row_name(job), error='out of memory')
 
