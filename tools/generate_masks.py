@@ -1,7 +1,7 @@
 """Compute the masks of folders of images and keep them on disk.
 
     python tools/generate_masks.py --ir data/MSRS/train/ir --vis data/MSRS/train/vi
-    python tools/generate_masks.py --vis photos --generator SAMMaskGenerator --options model_type=vit_l
+    python tools/generate_masks.py --vis photos --generator SAMMaskGenerator --options device=cpu
     torchrun --nproc-per-node 8 tools/generate_masks.py --vis photos --generator SAMMaskGenerator
     python tools/generate_masks.py --ir thermal --shard 2/3        # on the second of three machines
     python tools/generate_masks.py --ir thermal --sheet masks.png  # and a picture to look at

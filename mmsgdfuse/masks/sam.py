@@ -334,12 +334,16 @@ class SAMMaskGenerator(BaseMaskGenerator):
         """What the thresholds leave of prompted segments, best first, without near duplicates."""
         from torchvision.ops import nms
 
+        lowest, least_stable = (
+            self.options[name] for name in ('pred_iou_thresh', 'stability_score_thresh')
+        )
+        # As in the package, a threshold of 0 lets everything pass: ratings may be negative.
         good = [
             segment
             for segment in segments
             if segment['area']
-            and segment['predicted_iou'] > self.options['pred_iou_thresh']
-            and segment['stability_score'] >= self.options['stability_score_thresh']
+            and (lowest <= 0 or segment['predicted_iou'] > lowest)
+            and (least_stable <= 0 or segment['stability_score'] >= least_stable)
         ]
         if not good:
             return []
