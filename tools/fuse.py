@@ -1,0 +1,252 @@
+"""Fuse infrared and visible images: a pair, two folders, or two globs.
+
+    python tools/fuse.py thermal.png photo.jpg -o fused.png
+    python tools/fuse.py data/MSRS/test/ir data/MSRS/test/vi -o outputs/msrs
+    python tools/fuse.py 'night/*_ir.png' 'night/*_vis.png' -o outputs/night --panel
+
+Two folders are matched by file name up to the suffix, two globs likewise or by what their
+wildcards stand for. A result has the name and the size of its visible image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmsgdfuse.apis import FusionInferencer
+from mmsgdfuse.apis.sources import ImagePair, find_sources
+from mmsgdfuse.masks import CheckpointError
+from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
+from mmsgdfuse.utils.image_io import IMAGE_SUFFIXES, INFRARED_SCALINGS, write_image
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('ir', metavar='IR', help='infrared image, folder, or glob in quotes')
+    parser.add_argument('vis', metavar='VIS', help='visible image, folder, or glob in quotes')
+
+    output = parser.add_argument_group('output')
+    output.add_argument(
+        '-o', '--out', type=Path, required=True, metavar='OUT',
+        help='folder for the results; for one pair also a file',
+    )  # fmt: skip
+    output.add_argument(
+        '--suffix',
+        choices=IMAGE_SUFFIXES,
+        default='.png',
+        help='format of the results in a folder (default: .png, which loses nothing)',
+    )
+    output.add_argument(
+        '--panel', action='store_true',
+        help='also draw sources, masks and results side by side into OUT/panels',
+    )  # fmt: skip
+    existing = output.add_mutually_exclusive_group()
+    existing.add_argument('--overwrite', action='store_true', help='replace existing results')
+    existing.add_argument(
+        '--skip-existing', action='store_true', help='keep existing results and do the rest'
+    )
+
+    model = parser.add_argument_group('model')
+    model.add_argument('--weights', help='*.safetensors, or *.pth with --config (default: shipped)')
+    model.add_argument('--config', help='config that the weights were trained with')
+    model.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: the GPU if any)")
+    model.add_argument('--mode', choices=INFERENCE_MODES, help='how to infer (default: features)')
+    model.add_argument('--seed', type=int, help='of the diffusion noise (default: 0)')
+    model.add_argument('--num-steps', type=int, help="sampling steps of 'refine' and 'sample'")
+    model.add_argument(
+        '--start-timestep', type=int, help="diffusion time that 'refine' starts from"
+    )
+
+    masks = parser.add_argument_group(
+        'masks', 'By default they are generated without weights, as the model was trained.'
+    )
+    source = masks.add_mutually_exclusive_group()
+    source.add_argument(
+        '--mask-dirs', nargs=2, metavar=('IR', 'VIS'),
+        help='two folders of masks: 8-bit grey PNGs named like the images, or of '
+        'tools/generate_masks.py',
+    )  # fmt: skip
+    source.add_argument('--sam-checkpoint', metavar='FILE', help='generate them with this SAM')
+    source.add_argument('--no-masks', action='store_true', help='fuse as if nothing stood out')
+    masks.add_argument(
+        '--sam-type',
+        choices=('vit_b', 'vit_l', 'vit_h'),
+        default='vit_b',
+        help='size of that SAM (default: vit_b)',
+    )
+    masks.add_argument('--mask-cache', metavar='FOLDER', help='keep generated masks in here')
+
+    infrared = parser.add_argument_group('16-bit infrared')
+    infrared.add_argument(
+        '--ir-scaling',
+        choices=INFRARED_SCALINGS,
+        default='full',
+        help="how it becomes 0..255: all 16 bits, or each image's own range (default: full)",
+    )
+    infrared.add_argument(
+        '--ir-percentiles', type=float, nargs=2, default=(0.5, 99.5), metavar=('LOW', 'HIGH'),
+        help="range of 'percentile', 0..100 (default: 0.5 99.5)",
+    )  # fmt: skip
+    return parser.parse_args(argv)
+
+
+@dataclass
+class Job:
+    """One pair, and where its results go."""
+
+    pair: ImagePair
+    fused: Path
+    panel: Path | None
+
+    @property
+    def outputs(self) -> list[Path]:
+        return [self.fused] if self.panel is None else [self.fused, self.panel]
+
+
+@dataclass
+class Report:
+    """What a run did."""
+
+    out: Path
+    written: int = 0
+    skipped: int = 0
+    unread: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    def __str__(self) -> str:
+        text = (
+            f'wrote {self.written} to {self.out}, skipped {self.skipped} that existed, '
+            f'could not read {len(self.unread)}'
+        )
+        text = '\n  '.join([text + (':' if self.unread else ''), *self.unread])
+        if self.interrupted:
+            text += '\nstopped before the end; add --skip-existing to go on'
+        return text
+
+
+def plan(args: argparse.Namespace) -> tuple[list[Job], Report]:
+    """What is to be done, after all that can be known beforehand was looked at.
+
+    Raises:
+        ValueError: The arguments do not fit each other, or a source would be overwritten.
+        FileExistsError: Results exist, and nothing says what to do with them.
+    """
+    pairs, faults = find_sources(args.ir, args.vis)
+    report = Report(args.out, unread=faults)
+    to_file = args.out.suffix.lower() in IMAGE_SUFFIXES and not args.out.is_dir()
+    if to_file and len(pairs) + len(faults) > 1:
+        raise ValueError(f'{args.out} is one file for {len(pairs)} pairs; give a folder as -o')
+    jobs = []
+    for pair in pairs:
+        fused = args.out if to_file else args.out / f'{pair.name}{args.suffix}'
+        panel = fused.parent / 'panels' / f'{fused.stem}.png' if args.panel else None
+        jobs.append(Job(pair, fused, panel))
+
+    sources = {path.resolve() for pair in pairs for path in (pair.ir, pair.vis)}
+    endangered = [out for job in jobs for out in job.outputs if out.resolve() in sources]
+    if endangered:
+        raise ValueError(f'{endangered[0]} is a source; give another folder as -o')
+    existing = [out for job in jobs for out in job.outputs if out.exists()]
+    if existing and not (args.overwrite or args.skip_existing):
+        raise FileExistsError(
+            f'{existing[0]} exists' + (f' and {len(existing) - 1} more' if existing[1:] else '')
+            + '; pass --skip-existing to keep or --overwrite to replace them'
+        )  # fmt: skip
+    if args.skip_existing:
+        todo = [job for job in jobs if not all(out.exists() for out in job.outputs)]
+        report.skipped = len(jobs) - len(todo)
+        jobs = todo
+    return jobs, report
+
+
+def masks_from_arguments(args: argparse.Namespace) -> dict[str, Any] | None:
+    """The masks that are asked for; None leaves them to the model."""
+    if args.no_masks:
+        return dict(type='DropMask')
+    if args.mask_dirs:
+        return dict(type='LoadMasks', ir=args.mask_dirs[0], vis=args.mask_dirs[1])
+    if args.sam_checkpoint:
+        if not Path(args.sam_checkpoint).is_file():
+            raise FileNotFoundError(
+                f'{args.sam_checkpoint}: no such checkpoint; tools/download_sam.py fetches one'
+            )
+        return dict(
+            type='SAMMaskGenerator', model_type=args.sam_type, checkpoint=args.sam_checkpoint
+        )
+    return None
+
+
+def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: Console) -> None:
+    """Fuse the pairs one by one; one that cannot be read is noted and left out."""
+    columns = (
+        TextColumn('fusing'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn('{task.description}'),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task('', total=len(jobs))
+        try:
+            for job in jobs:
+                progress.update(task, description=job.pair.name)
+                fuse_one(job, inferencer, report)
+                progress.advance(task)
+        except KeyboardInterrupt:
+            report.interrupted = True
+
+
+def fuse_one(job: Job, inferencer: FusionInferencer, report: Report) -> None:
+    try:
+        result = inferencer(job.pair.ir, job.pair.vis)
+    except (OSError, ValueError) as error:
+        report.unread.append(str(error))
+    except torch.OutOfMemoryError:
+        report.unread.append(f'{job.pair.ir}: too large for this GPU; add --device cpu')
+    else:
+        write_image(job.fused, result.fused)
+        if job.panel is not None:
+            write_image(job.panel, result.panel())
+        report.written += 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    console = Console(stderr=True)
+    try:
+        jobs, report = plan(args)
+        if jobs:
+            inferencer = FusionInferencer(
+                args.config,
+                args.weights,
+                args.device,
+                mode=args.mode,
+                masks=masks_from_arguments(args),
+                mask_cache=args.mask_cache,
+                seed=args.seed,
+                num_steps=args.num_steps,
+                start_timestep=args.start_timestep,
+                infrared_scaling=args.ir_scaling,
+                infrared_percentiles=args.ir_percentiles,
+            )
+            run(jobs, inferencer, report, console)
+    except (CheckpointError, ImportError, OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(report)
+    if report.interrupted:
+        return 130
+    return 1 if report.unread else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

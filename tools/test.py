@@ -1,0 +1,112 @@
+"""Test a trained model on a config's test set: fused images and metric values.
+
+    python tools/test.py configs/sgdfuse-compact_ivif.py work_dirs/NAME/fusion/epoch_60.pth
+    python tools/test.py CONFIG weights.safetensors --cfg-options data_root=/data
+
+Writes OUT/fused/<name>.png and OUT/metrics.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
+from mmsgdfuse.utils.weights import load_weights
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file that the model was trained with')
+    parser.add_argument('checkpoint', help='*.pth of tools/train.py, or *.safetensors')
+    parser.add_argument(
+        '--out-dir',
+        type=Path,
+        metavar='OUT',
+        help='folder for images and values (default: work_dirs/<name of the '
+        'config>/test/<name of the checkpoint>)',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace an earlier result there')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change the config, e.g. data_root=/data',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed job are started',
+    )
+    # torchrun's predecessor passes the rank this way; mmengine reads it from the environment
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.out_dir is None:
+        name, checkpoint = Path(args.config).stem, Path(args.checkpoint).stem
+        args.out_dir = Path('work_dirs') / name / 'test' / checkpoint
+    return args
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """The config of the test run."""
+    cfg = merge_options(Config.fromfile(args.config), args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = str(args.out_dir)
+    cfg.resume = False
+    cfg.load_from = None  # weights are loaded strictly, below
+    # whatever the config shows in training, a test writes the fused images
+    hook = dict(type='mmsgdfuse.FusionVisualizationHook', out_dir=str(args.out_dir / 'fused'))
+    cfg.default_hooks = dict(cfg.get('default_hooks', {}), visualization=hook)
+    return cfg
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    values = args.out_dir / 'metrics.json'
+    if values.exists() and not args.overwrite:
+        print(f'error: {values} exists; pass --overwrite, or another --out-dir', file=sys.stderr)
+        return 2
+    try:
+        cfg = prepare_config(args)
+        import_packages_of(cfg)
+        register_all_modules()
+        runner = Runner.from_cfg(cfg)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        load_weights(model, args.checkpoint)
+        metrics = runner.test()
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    if is_main_process():
+        write_metrics(values, args, metrics)
+    return 0
+
+
+def write_metrics(path: Path, args: argparse.Namespace, metrics: dict[str, float]) -> None:
+    # JSON has no NaN; an undefined mean is null
+    defined = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    content = dict(config=args.config, checkpoint=args.checkpoint, metrics=defined)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    print(f'{path}: {len(metrics)} values; the fused images are in {path.parent / "fused"}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
