@@ -36,29 +36,32 @@ class MetricInfo:
 
     Args:
         name: The name that tables and options use.
-        about: The definition in one line.
-        unit: Physical unit, '' where there is none.
         direction: 1 where higher is better, -1 where lower is, 0 where neither is (QRG).
+        unit: Physical unit, '' where there is none.
+        about: The definition in a few words.
         compute: Maps luma planes (ir, vis, fused) to this value and those found along with it.
+        part_of: The metric that this one is a part or another unit of, '' for one of its own.
+            A ranking counts only the latter.
     """
 
     name: str
-    about: str
-    unit: str
     direction: int
+    unit: str
+    about: str
     compute: _Compute
+    part_of: str = ''
 
     @property
     def arrow(self) -> str:
-        """'up', 'down' or '' for a table's head."""
-        return {1: 'up', -1: 'down', 0: ''}[self.direction]
+        """An arrow in the direction of better values, '' where there is none."""
+        return {1: '\u2191', -1: '\u2193', 0: ''}[self.direction]
 
 
-def _of_fused(name: str, function: Callable[[np.ndarray], float]) -> _Compute:
+def _alone(name: str, function: Callable[[np.ndarray], float]) -> _Compute:
     return lambda ir, vis, fused: {name: function(fused)}
 
 
-def _of_triple(name: str, function: Callable[..., float]) -> _Compute:
+def _against(name: str, function: Callable[..., float]) -> _Compute:
     return lambda ir, vis, fused: {name: function(ir, vis, fused)}
 
 
@@ -72,46 +75,25 @@ def _fidelity(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, f
     return {'VIF': of_ir + of_vis, 'VIF_ir': of_ir, 'VIF_vi': of_vis}
 
 
+_scd = _against('SCD', sum_of_correlations_of_differences)
 _INFOS = (
-    MetricInfo('EN', '256-bin entropy of the fused image', 'bits', 1, _of_fused('EN', entropy)),
-    MetricInfo('SD', 'standard deviation', 'grey levels', 1, _of_fused('SD', standard_deviation)),
-    MetricInfo('SF', 'spatial frequency', 'grey levels', 1, _of_fused('SF', spatial_frequency)),
-    MetricInfo('MI', 'mutual information, sum over the sources', 'nats', 1, _information),
-    MetricInfo(
-        'SCD',
-        'sum of the correlations of differences',
-        '',
-        1,
-        _of_triple('SCD', sum_of_correlations_of_differences),
-    ),
-    MetricInfo('VIF', 'visual information fidelity, sum over the sources', '', 1, _fidelity),
-    MetricInfo('Qabf', 'edges of the sources kept', '', 1, _of_triple('Qabf', qabf)),
-    MetricInfo('AG', 'average gradient', 'grey levels', 1, _of_fused('AG', average_gradient)),
-    MetricInfo(
-        'CC',
-        'correlation, mean over the sources',
-        '',
-        1,
-        _of_triple('CC', correlation_coefficient),
-    ),
-    MetricInfo(
-        'SSIM', 'structural similarity, mean over the sources', '', 1, _of_triple('SSIM', ssim)
-    ),
-    MetricInfo(
-        'MS_SSIM', 'multi-scale SSIM, mean over the sources', '', 1, _of_triple('MS_SSIM', ms_ssim)
-    ),
-    MetricInfo('PSNR', 'peak 255, mean of the two errors', 'dB', 1, _of_triple('PSNR', psnr)),
-    MetricInfo('Nabf', 'edges that no source explains', '', -1, _of_triple('Nabf', nabf)),
-    MetricInfo(
-        'QRG',
-        'noise gain in quiet regions, 1 is neutral',
-        '',
-        0,
-        _of_triple('QRG', quiet_region_gain),
-    ),
-    MetricInfo('VIF_ir', 'VIF against the infrared image', '', 1, _fidelity),
-    MetricInfo('VIF_vi', 'VIF against the visible image', '', 1, _fidelity),
-    MetricInfo('MI_bits', 'MI in bits', 'bits', 1, _information),
+    MetricInfo('EN', 1, 'bits', 'entropy', _alone('EN', entropy)),
+    MetricInfo('SD', 1, 'grey levels', 'standard deviation', _alone('SD', standard_deviation)),
+    MetricInfo('SF', 1, 'grey levels', 'spatial frequency', _alone('SF', spatial_frequency)),
+    MetricInfo('MI', 1, 'nats', 'mutual information, sum over the sources', _information),
+    MetricInfo('SCD', 1, '', 'sum of the correlations of differences', _scd),
+    MetricInfo('VIF', 1, '', 'visual information fidelity, sum over the sources', _fidelity),
+    MetricInfo('Qabf', 1, '', 'edges of the sources that are kept', _against('Qabf', qabf)),
+    MetricInfo('AG', 1, 'grey levels', 'average gradient', _alone('AG', average_gradient)),
+    MetricInfo('CC', 1, '', 'mean correlation', _against('CC', correlation_coefficient)),
+    MetricInfo('SSIM', 1, '', 'mean structural similarity', _against('SSIM', ssim)),
+    MetricInfo('MS_SSIM', 1, '', 'mean multi-scale SSIM', _against('MS_SSIM', ms_ssim)),
+    MetricInfo('PSNR', 1, 'dB', 'peak 255, mean of the two errors', _against('PSNR', psnr)),
+    MetricInfo('Nabf', -1, '', 'edges that no source explains', _against('Nabf', nabf)),
+    MetricInfo('QRG', 0, '', 'noise gain in quiet regions', _against('QRG', quiet_region_gain)),
+    MetricInfo('VIF_ir', 1, '', 'VIF against the infrared image', _fidelity, part_of='VIF'),
+    MetricInfo('VIF_vi', 1, '', 'VIF against the visible image', _fidelity, part_of='VIF'),
+    MetricInfo('MI_bits', 1, 'bits', 'MI with logarithms to base 2', _information, part_of='MI'),
 )
 
 #: Every metric by name, in the order of the tables.

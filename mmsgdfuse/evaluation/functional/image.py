@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-#: Luma weights of R, G, B in thousandths. Integers keep the rounding exact on every machine.
-_LUMA_WEIGHTS = (299, 587, 114)
-
 
 class UndefinedMetricWarning(UserWarning):
     """A metric has no value (NaN) or only a conventional one for an image, and why."""
@@ -54,9 +51,27 @@ def to_luma(image: np.ndarray, role: str = 'image') -> np.ndarray:
         return image
     if image.shape[2] == 1:
         return image[..., 0]
-    red, green, blue = (image[..., c].astype(np.int32) for c in range(3))
-    thousandths = _LUMA_WEIGHTS[0] * red + _LUMA_WEIGHTS[1] * green + _LUMA_WEIGHTS[2] * blue
-    # An exact half is the only value the division could misplace, and it is representable.
+    return round_thousandths(luma_thousandths(image))
+
+
+def luma_thousandths(image: np.ndarray) -> np.ndarray:
+    """The luma before rounding, 299 R + 587 G + 114 B: whole numbers are exact everywhere.
+
+    Args:
+        image: uint8 array (H, W), (H, W, 1) or (H, W, 3) in RGB order.
+
+    Returns:
+        int32 array (H, W), thousandths of a grey level, 0..255000.
+    """
+    if image.ndim == 2 or image.shape[2] == 1:
+        return image.reshape(image.shape[:2]).astype(np.int32) * 1000
+    red, green, blue = (image[..., channel].astype(np.int32) for channel in range(3))
+    return 299 * red + 587 * green + 114 * blue
+
+
+def round_thousandths(thousandths: np.ndarray) -> np.ndarray:
+    """Thousandths of a grey level as uint8, rounded half to even."""
+    # An exact half is the only value that the division could misplace, and it is representable.
     return np.rint(thousandths / 1000).astype(np.uint8)
 
 

@@ -1,0 +1,85 @@
+"""Everything that an evaluation leaves in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmsgdfuse.evaluation.comparison import Difference
+from mmsgdfuse.evaluation.contrast_page import contrast_page
+from mmsgdfuse.evaluation.exports import (
+    differences_csv,
+    evaluation_json,
+    images_csv,
+    means_csv,
+    write_text,
+)
+from mmsgdfuse.evaluation.folders import Sample
+from mmsgdfuse.evaluation.plots import write_box_plots
+from mmsgdfuse.evaluation.scores import Scores
+from mmsgdfuse.evaluation.tables import difference_table, metric_table, to_latex, to_markdown
+
+
+def default_contrast(scores: Scores) -> tuple[str, str, str]:
+    """The rows and the metric to look at when none are named.
+
+    Args:
+        scores: Values of an evaluation.
+
+    Returns:
+        The first method, the second one (with a single method: the last baseline), and VIF, which
+        agrees best with downstream tasks (or the first metric, where VIF was not computed).
+    """
+    other = scores.methods[1] if len(scores.methods) > 1 else scores.baselines[-1]
+    metric = 'VIF' if 'VIF' in scores.metrics else scores.metrics[0]
+    return scores.methods[0], other, metric
+
+
+def write_outputs(
+    out: Path,
+    scores: Scores,
+    differences: list[Difference],
+    samples: Sequence[Sample],
+    contrast: tuple[str, str, str] | None = None,
+    contrast_images: int = 8,
+    digits: int = 3,
+    plots: bool = True,
+) -> list[Path]:
+    """Writes the tables, values, plots and the page of largest differences.
+
+    Args:
+        out: Folder; made if it is missing.
+        scores: Values of an evaluation.
+        differences: Their paired differences.
+        samples: The files of its images.
+        contrast: Two rows and the metric for the page. Default: :func:`default_contrast`.
+        contrast_images: Images on that page. Default 8.
+        digits: Digits after the point in Markdown and LaTeX. Default 3.
+        plots: Whether to write box plots and the page. Default True.
+
+    Returns:
+        The files: ``metrics.csv``, ``per_image.csv``, ``differences.csv``, ``evaluation.json``,
+        ``metrics.md``, ``metrics.tex``, ``box_plots/<metric>.png``, ``largest_differences.html``.
+    """
+    means = metric_table(scores, digits)
+    paired = [difference_table(method, scores, differences, digits) for method in scores.methods]
+    texts = {
+        'metrics.csv': means_csv(scores),
+        'per_image.csv': images_csv(scores),
+        'differences.csv': differences_csv(differences),
+        'evaluation.json': evaluation_json(scores, differences),
+        'metrics.md': '\n'.join(to_markdown(table) for table in (means, *paired)),
+        'metrics.tex': to_latex(means),
+    }
+    if plots:
+        row, other, metric = contrast or default_contrast(scores)
+        texts['largest_differences.html'] = contrast_page(
+            scores, samples, row, other, metric, contrast_images
+        )
+    written = []
+    for name, text in texts.items():
+        write_text(out / name, text)
+        written.append(out / name)
+    if plots:
+        written += write_box_plots(scores, out / 'box_plots')
+    return written
