@@ -51,13 +51,11 @@ class VIFLoss(FusionLoss):
     """Minus the pixel-domain visual information fidelity, summed over the two sources.
 
     Sheikh and Bovik, 2006; four scales with Gaussian windows 17, 9, 5, 3 as in
-    ``docs/metrics.md``. Every image of the batch is a VIF of its own, and images whose
-    source carries next to no information do not count.
+    ``docs/metrics.md``. The information is summed over the batch before the two sums are
+    divided, so that a crop counts by what its source has to tell: a flat one hardly at all.
 
     Args:
         noise_variance: Variance of the visual noise, squared grey levels. Default 2.0.
-        ceiling: VIF with respect to one source above which nothing is gained: more than
-            about 1 means contrast that the source does not have. Default 1.0.
         loss_weight: Factor of the loss. Default 1.0.
 
     Raises:
@@ -66,12 +64,9 @@ class VIFLoss(FusionLoss):
 
     MIN_SIDE = 41
 
-    def __init__(
-        self, noise_variance: float = 2.0, ceiling: float = 1.0, loss_weight: float = 1.0
-    ) -> None:
+    def __init__(self, noise_variance: float = 2.0, loss_weight: float = 1.0) -> None:
         super().__init__(loss_weight)
         self.noise_variance = noise_variance
-        self.ceiling = ceiling
 
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         if min(fused.shape[-2:]) < self.MIN_SIDE:
@@ -95,11 +90,9 @@ class VIFLoss(FusionLoss):
             gain = (cov / (var_r + eps)).clamp_min(0)
             distortion = (var_i - gain * cov).clamp_min(eps)
             ratio = gain**2 * var_r / (distortion + self.noise_variance)
-            gained = gained + torch.log1p(ratio).sum(dim=(1, 2, 3))
-            known = known + torch.log1p(var_r / self.noise_variance).sum(dim=(1, 2, 3))
-        pixels = reference[0].numel()
-        vif = gained / (known + pixels * eps)
-        return torch.where(known > 0.1 * pixels, vif.clamp_max(self.ceiling), 0.0 * vif).mean()
+            gained = gained + torch.log1p(ratio).sum()
+            known = known + torch.log1p(var_r / self.noise_variance).sum()
+        return gained / (known + eps * reference.numel())
 
 
 @MODELS.register_module()
@@ -107,12 +100,20 @@ class EdgePreservationLoss(FusionLoss):
     """1 - Qabf with smooth sigmoids (Xydeas and Petrovic, 2000).
 
     Edge strength and orientation of the fused image against each source, weighted by the
-    source's strength. The orientation difference is taken from the gradients' inner product,
-    which unlike the difference of angles has a gradient everywhere and no jump.
+    source's strength, over the whole batch, so that a flat crop hardly counts. The orientation
+    difference is taken from the gradients' inner product, which unlike the difference of
+    angles has a gradient everywhere and no jump.
 
     Args:
+        floor: Edge strength, in grey levels times the Sobel kernels' gain of 4, that flat areas
+            are taken to have: without it the ratio of two vanishing strengths, noise against
+            noise, would have by far the largest gradients. Default 1.0.
         loss_weight: Factor of the loss. Default 1.0.
     """
+
+    def __init__(self, floor: float = 1.0, loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        self.floor = floor
 
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         gradient_f = sobel(to_grey_levels(fused))
@@ -120,18 +121,17 @@ class EdgePreservationLoss(FusionLoss):
         for source in (ir, vis):
             gradient_s = sobel(to_grey_levels(source))
             strength = self._strength(gradient_s)
-            quality = quality + (strength * self._kept(gradient_s, gradient_f)).sum(dim=(1, 2, 3))
-            weights = weights + strength.sum(dim=(1, 2, 3))
-        return 1 - (quality / (weights + 1e-3)).mean()
+            quality = quality + (strength * self._kept(gradient_s, gradient_f)).sum()
+            weights = weights + strength.sum()
+        return 1 - quality / weights
 
-    @staticmethod
-    def _strength(gradient: tuple[Tensor, Tensor]) -> Tensor:
-        return (gradient[0] ** 2 + gradient[1] ** 2 + 1e-3).sqrt()
+    def _strength(self, gradient: tuple[Tensor, Tensor]) -> Tensor:
+        return (gradient[0] ** 2 + gradient[1] ** 2 + self.floor**2).sqrt()
 
     def _kept(self, source: tuple[Tensor, Tensor], fused: tuple[Tensor, Tensor]) -> Tensor:
         strength_s, strength_f = self._strength(source), self._strength(fused)
         strength = torch.minimum(strength_s, strength_f) / torch.maximum(strength_s, strength_f)
-        inner = (source[0] * fused[0] + source[1] * fused[1]).abs() + 1e-3
+        inner = (source[0] * fused[0] + source[1] * fused[1]).abs() + self.floor**2
         # edges of opposite sign have the same orientation, hence the absolute value
         cosine = (inner / (strength_s * strength_f)).clamp(0, 1 - 1e-4)
         orientation = 1 - torch.acos(cosine) / (math.pi / 2)

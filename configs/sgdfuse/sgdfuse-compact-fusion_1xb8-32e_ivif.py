@@ -1,5 +1,5 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 40
+max_epochs = 32
 
 model = dict(
     type='SGDFuse',
@@ -11,15 +11,13 @@ model = dict(
     losses=dict(
         intensity=dict(type='MaskedIntensityLoss', mask_floor=0.1, loss_weight=3.0),
         gradient=dict(type='MaskedGradientLoss', mask_floor=0.2, form='vector', loss_weight=0.5),
-        ssim=dict(type='SSIMLoss', loss_weight=1.0),
+        ssim=dict(type='SSIMLoss', loss_weight=1.5),
         vif=dict(type='VIFLoss', loss_weight=1.5),
-        edges=dict(type='EdgePreservationLoss', loss_weight=3.0),
-        differences=dict(type='DifferenceCorrelationLoss', loss_weight=0.5),
-        quiet=dict(type='QuietRegionLoss', loss_weight=0.05),
+        edges=dict(type='EdgePreservationLoss', loss_weight=5.0),
+        differences=dict(type='DifferenceCorrelationLoss', loss_weight=0.15),
+        quiet=dict(type='QuietRegionLoss', loss_weight=0.1),
     ),
 )
 # the U-Net comes from the diffusion phase and moves less than the new head
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.3), contrast=dict(lr_mult=10.0)))
-)
-train_cfg = dict(max_epochs=max_epochs, val_interval=10)
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.3))))
+train_cfg = dict(max_epochs=max_epochs, val_interval=8)
