@@ -129,3 +129,18 @@ def test_two_pairs_of_one_name_are_not_mixed_up(tmp_path, runner):
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         FusionVisualizationHook(**arguments)
+
+
+def test_panel_reaches_tensorboard(tmp_path, runner):
+    accumulator = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
+    visualizer = FusionVisualizer(
+        name='events', vis_backends=[dict(type='TensorboardVisBackend')], save_dir=str(tmp_path)
+    )
+    runner.visualizer = visualizer
+    validate(FusionVisualizationHook(interval=2), runner, 3)
+    visualizer.close()
+
+    events = accumulator.EventAccumulator(str(tmp_path / 'vis_data'))
+    events.Reload()
+    assert events.Tags()['images'] == ['val_0', 'val_2']
+    assert [image.step for image in events.Images('val_2')] == [7]

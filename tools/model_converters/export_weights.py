@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 
 from mmsgdfuse.apis import Recipe
 from mmsgdfuse.utils.weights import load_weights, read_metadata, save_weights
@@ -33,14 +32,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--metadata',
         nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
+        type=key_and_text,
+        default=[],
+        metavar='KEY=TEXT',
         help="what else to note in the header, e.g. command='python tools/train.py ...'",
     )
     parser.add_argument('--float32', action='store_true', help='keep single precision')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing file')
     return parser.parse_args(argv)
+
+
+def key_and_text(argument: str) -> tuple[str, str]:
+    """'phase=fusion' -> ('phase', 'fusion')."""
+    key, separator, text = argument.partition('=')
+    if not (key and separator):
+        raise argparse.ArgumentTypeError(f'{argument!r} is not of the form KEY=TEXT')
+    return key, text
 
 
 def current_commit() -> str | None:
@@ -72,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
             training=training,
             version=__version__,
             commit=current_commit(),
-            **args.metadata,
+            **dict(args.metadata),
         )
         save_weights(
             model, args.out, metadata, dtype=torch.float32 if args.float32 else torch.float16
