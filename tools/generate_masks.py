@@ -49,8 +49,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     images.add_argument('--vis', nargs='+', type=Path, default=[], metavar='FOLDER',
                         help='folders of visible images')
     images.add_argument('--recursive', action='store_true', help='descend into subfolders')
-    images.add_argument('--ir-scaling', choices=INFRARED_SCALINGS, default='full',
+    images.add_argument('--scaling', choices=INFRARED_SCALINGS, default='full',
                         help='what becomes of 16-bit infrared; as in LoadPair (default: full)')
+    images.add_argument('--percentiles', nargs=2, type=float, default=(0.5, 99.5),
+                        metavar=('LOW', 'HIGH'), help='of --scaling percentile (default: 0.5 99.5)')
 
     masks = parser.add_argument_group('masks')
     add_generator_arguments(masks)
@@ -88,9 +90,12 @@ class Task:
     path: Path
     infrared: bool
 
-    def read(self, scaling: str) -> np.ndarray:
+    def read(self, args: argparse.Namespace) -> np.ndarray:
         """The image as the generator takes it, exactly as a training pipeline would read it."""
-        image = read_infrared(self.path, scaling) if self.infrared else read_visible(self.path)
+        if self.infrared:
+            image = read_infrared(self.path, args.scaling, tuple(args.percentiles))
+        else:
+            image = read_visible(self.path)
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
@@ -142,7 +147,7 @@ def generate(
     report = Report()
     for task in _progress(tasks):
         try:
-            image = task.read(args.ir_scaling)
+            image = task.read(args)
         except ImageFileError as error:
             report.failed += 1
             print(error, file=sys.stderr)
@@ -170,7 +175,7 @@ def draw_sheet(
     rows = []
     for task in tasks[::step][: args.sheet_images]:
         try:
-            image = task.read(args.ir_scaling)
+            image = task.read(args)
         except ImageFileError:
             continue  # named before
         mask = cache.load(image)

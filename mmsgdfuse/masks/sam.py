@@ -145,6 +145,11 @@ class SAMMaskGenerator(BaseMaskGenerator):
             raise ValueError(f'prompt must be one of {_PROMPTS}, found {prompt!r}')
         if (points_per_side is None) == (point_grids is None):
             raise ValueError('give either points_per_side or point_grids, the other as None')
+        if point_grids is not None and len(point_grids) != crop_n_layers + 1:
+            raise ValueError(
+                'point_grids needs one grid for the image and one per layer of crops, '
+                f'{crop_n_layers + 1} in all, found {len(point_grids)}'
+            )
         if points_per_batch < 1:
             raise ValueError(f'points_per_batch must be at least 1, found {points_per_batch}')
         self.model_type = model_type

@@ -267,6 +267,7 @@ class TestErrors:
             (dict(points_per_side=None), 'either'),
             (dict(point_grids=[[[0.5, 0.5]]]), 'either'),
             (dict(points_per_batch=0), 'points_per_batch'),
+            (dict(points_per_side=None, point_grids=[[[0.5, 0.5]]], crop_n_layers=1), '2 in all'),
         ],
     )
     def test_bad_arguments(self, make, bad, message):
