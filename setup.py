@@ -56,7 +56,7 @@ setup(
     ],
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmsgdfuse', 'mmsgdfuse.*']),
-    package_data={'mmsgdfuse': ['py.typed', 'assets/*']},
+    package_data={'mmsgdfuse': ['py.typed', 'assets/*', 'visualization/report/templates/*']},
     cmdclass={'build_py': BuildWithConfigs},
     # mmcv and mmcv-lite install the same folder, and a requirement cannot say "either": naming
     # mmcv-lite here would overwrite an installed mmcv. So it is the extra `lite`, and importing

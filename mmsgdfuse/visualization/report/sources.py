@@ -1,0 +1,106 @@
+"""Finding what a page can be made of in the folders that a user names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmsgdfuse.visualization.report.errors import ReportError
+from mmsgdfuse.visualization.report.metrics import is_evaluation, is_test_result, read_json
+from mmsgdfuse.visualization.report.run import CONFIG, LOG, PhaseLog, read_config, read_phase
+
+
+@dataclass
+class Findings:
+    """What was found.
+
+    Attributes:
+        phases: Training phases in the order in which they were begun.
+        evaluations: Documents of tools/evaluate.py by their path.
+        tests: Metrics of tests by their path.
+        configs: Configurations that runs and tests left, oldest first.
+    """
+
+    phases: list[PhaseLog] = field(default_factory=list)
+    evaluations: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    tests: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    configs: list[Config] = field(default_factory=list)
+
+
+def search(sources: Iterable[Path]) -> Findings:
+    """Search folders, at any depth, and files.
+
+    Args:
+        sources: Working folders of tools/train.py and tools/test.py, output folders of
+            tools/evaluate.py, or a JSON file of either.
+
+    Raises:
+        ReportError: A source is missing, or there is nothing in it; or a file is damaged.
+    """
+    found = Findings()
+    for source in sources:
+        if not source.exists():
+            raise ReportError(f'{source}: no such file or folder; check the path')
+        before = len(found.phases) + len(found.evaluations) + len(found.tests)
+        if source.is_dir():
+            _search_folder(source, found)
+        else:
+            _add_document(source, found)
+        if len(found.phases) + len(found.evaluations) + len(found.tests) == before:
+            raise ReportError(
+                f'{source}: holds neither a training log ({LOG}), nor a test result, nor an '
+                'evaluation.json; give a folder that tools/train.py, test.py or evaluate.py wrote'
+            )
+    return found
+
+
+def find_folders(found: Findings) -> tuple[Path, Path, Path] | None:
+    """Where the images of the last test are, as far as its configuration tells.
+
+    Returns:
+        The folders of infrared, visible and fused images; ``None`` if no configuration names
+        all three, or one of them is gone.
+    """
+    for cfg in reversed(found.configs):
+        dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+        prefix = dataset.get('data_prefix', {})
+        fused = cfg.get('default_hooks', {}).get('visualization', {}).get('out_dir')
+        if fused is None or not {'ir', 'vis'} <= prefix.keys():
+            continue
+        root = Path(dataset.get('data_root') or '')
+        folders = root / prefix['ir'], root / prefix['vis'], Path(fused)
+        if all(folder.is_dir() for folder in folders):
+            return folders
+    return None
+
+
+def _search_folder(folder: Path, found: Findings) -> None:
+    runs: dict[Path, list[Path]] = defaultdict(list)
+    for log in folder.rglob(str(LOG)):
+        run = log.parents[len(LOG.parts) - 1]
+        runs[run.parent].append(run)
+    # runs are called by the time at which they began
+    in_order = sorted(runs.items(), key=lambda entry: min(run.name for run in entry[1]))
+    for phase, folders in in_order:
+        inside = phase.is_relative_to(folder) and phase != folder
+        name = str(phase.relative_to(folder)) if inside else phase.resolve().name
+        found.phases.append(read_phase(name, sorted(folders, key=lambda run: run.name)))
+    configs = sorted(folder.rglob(str(CONFIG)), key=lambda path: path.parents[1].name)
+    found.configs += [read_config(path) for path in configs]
+    for path in sorted(folder.rglob('*.json')):
+        # mmengine writes a test's metrics to <time>/<time>.json
+        if path.name == 'evaluation.json' or path.stem == path.parent.name:
+            _add_document(path, found)
+
+
+def _add_document(path: Path, found: Findings) -> None:
+    document = read_json(path)
+    if is_evaluation(document):
+        found.evaluations[path] = document
+    elif is_test_result(document):
+        found.tests[path] = document

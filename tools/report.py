@@ -1,0 +1,118 @@
+r"""Write one self-contained HTML page of a run: configuration, losses, metrics and images.
+
+    python tools/report.py work_dirs/sgdfuse-compact_ivif -o report.html
+    python tools/report.py work_dirs/sgdfuse-compact_ivif outputs/evaluation -o report.html \\
+        --ir data/MSRS/dev/ir --vis data/MSRS/dev/vi --fused ours=outputs/fused
+
+The page opens anywhere, from a file and without a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmsgdfuse.evaluation.folders import name_methods
+from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.visualization.report import (
+    Findings,
+    Picture,
+    build_gallery,
+    find_folders,
+    render_report,
+    search,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'sources',
+        nargs='*',
+        type=Path,
+        metavar='SOURCE',
+        help='folder that tools/train.py, tools/test.py or tools/evaluate.py wrote, or a JSON '
+        'file of the latter two; folders are searched at any depth',
+    )
+    parser.add_argument(
+        '-o',
+        '--out',
+        type=Path,
+        default=Path('report.html'),
+        help='the page (default: %(default)s)',
+    )
+    parser.add_argument('--title', help='its heading (default: the name of the first source)')
+    images = parser.add_argument_group(
+        'images', 'by default those of the last test, where its configuration names the folders'
+    )
+    images.add_argument('--ir', type=Path, help='folder of infrared images')
+    images.add_argument('--vis', type=Path, help='folder of visible images')
+    images.add_argument(
+        '--fused',
+        nargs='+',
+        metavar='FUSED',
+        help='folder of fused images, called by its own name, or NAME=FOLDER',
+    )
+    images.add_argument(
+        '--images', type=int, default=12, help='scenes at most (default: %(default)s)'
+    )
+    images.add_argument(
+        '--names', nargs='+', metavar='NAME', help='show these scenes (file names without suffix)'
+    )
+    images.add_argument(
+        '--max-width',
+        type=int,
+        default=640,
+        metavar='PIXELS',
+        help='scale wider images down to this (default: %(default)s)',
+    )
+    args = parser.parse_args(argv)
+    given = [args.ir, args.vis, args.fused]
+    if any(given) and not all(given):
+        parser.error('--ir, --vis and --fused belong together: give all three or none')
+    if not args.sources and not args.fused:
+        parser.error('give a folder to report on, or images with --ir, --vis and --fused')
+    for name in ('images', 'max_width'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} must be at least 1')
+    return args
+
+
+def read_gallery(args: argparse.Namespace, found: Findings) -> list[Picture]:
+    if args.fused:
+        ir, vis, fused = args.ir, args.vis, name_methods(args.fused)
+    else:
+        folders = find_folders(found)
+        if folders is None:
+            return []
+        ir, vis, fused = folders[0], folders[1], {'fused': folders[2]}
+    return build_gallery(ir, vis, fused, args.images, args.names, args.max_width)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the page."""
+    args = parse_args(argv)
+    named = args.sources[0] if args.sources else args.ir
+    try:
+        found = search(args.sources)
+        gallery = read_gallery(args, found)
+        page = render_report(args.title or named.resolve().name, found, gallery)
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(args.out) as temporary:
+            temporary.write_text(page, encoding='utf-8')
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(
+        f'{args.out}: {len(found.phases)} training phases, {len(found.tests)} tests, '
+        f'{len(found.evaluations)} evaluations, {len(gallery)} scenes, {len(page) / 2**20:.1f} MiB'
+    )
+    if not gallery:
+        print('no images: give --ir, --vis and --fused to compare them on the page')
+
+
+if __name__ == '__main__':
+    main()
