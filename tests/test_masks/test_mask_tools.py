@@ -108,7 +108,7 @@ class TestGenerateMasks:
         assert '1.png' in captured.err
 
     def test_full_masks_are_counted(self, run, pairs):
-        generous = ['levels=0.0001,', 'peak=0', 'max_area=1', 'border_limit=99', 'grow=0.1']
+        generous = ['levels=0.0001,', 'peak=0', 'max_area=1', 'grow=2', 'max_segments=1']
         out = run('--ir', pairs / 'ir', '--options', *generous)
         assert 'cover more than 95% and carry next to no information' in out
 
