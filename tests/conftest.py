@@ -11,6 +11,9 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
+# pytest-xdist runs a process per core; more threads in each only wait for one another
+torch.set_num_threads(1)
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get('MMSGDFUSE_DATA', REPOSITORY.parent / 'shared' / 'data'))
 
