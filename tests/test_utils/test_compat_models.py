@@ -30,6 +30,7 @@ def build(scope: str, config: str) -> BaseModel:
     import_downstream(scope)
     cfg = get_config(f'{scope}::{config}').model
     drop_pretrained(cfg)
+    cfg.data_preprocessor.pop('batch_augments', None)  # asks a Runner for its iteration
     if 'size' in cfg.data_preprocessor:
         cfg.data_preprocessor.size = (SIDE, SIDE)
     with DefaultScope.overwrite_default_scope(scope):
