@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 from torch import nn
 
 from mmsgdfuse.engine import Phase, phases, plan_phases, run_phases, select_phase
@@ -77,7 +78,9 @@ def started(monkeypatch) -> list[dict]:
 
 def save(path: Path, epoch: int, model: nn.Module) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=dict(epoch=epoch), state_dict=model.state_dict()), path)
+    # mmengine's log, which torch.load refuses unless it is told that it is safe
+    log = dict(log_scalars=dict(loss=HistoryBuffer([0.5], [1])))
+    torch.save(dict(meta=dict(epoch=epoch), state_dict=model.state_dict(), message_hub=log), path)
 
 
 class TestPlan:

@@ -32,6 +32,16 @@ class TestModes:
         assert total.requires_grad
         assert log['loss'] == sum(losses.values())
 
+    def test_mixed_precision_trains_too(self, phase, build, make_inputs):
+        model, inputs = build(phase), make_inputs()
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            losses = model(inputs, mode='loss')
+        assert all(loss.dtype == torch.float32 for loss in losses.values())
+        sum(losses.values()).backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        assert gradients
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
     def test_unknown_mode(self, phase, build, make_inputs):
         with pytest.raises(ValueError, match=r"mode must be one of .*, found 'train'"):
             build(phase)(make_inputs(), mode='train')
