@@ -38,7 +38,7 @@ def summarise(values: Iterable[float]) -> Summary:
         >>> summarise([1.0, float('nan'), 2.0])
         Summary(mean=1.5, count=2, worst=2.0)
     """
-    defined = [value for value in values if not math.isnan(value)]
+    defined = [float(value) for value in values if not math.isnan(value)]
     if not defined:
         return Summary(math.nan, 0, math.nan)
     return Summary(math.fsum(defined) / len(defined), len(defined), max(defined))
