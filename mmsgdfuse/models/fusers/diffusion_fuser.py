@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmsgdfuse.models.diffusion.samplers import BaseSampler
+from mmsgdfuse.models.diffusion.schedules import check_prediction_type
 from mmsgdfuse.models.fusers.base import BaseFuser, freeze
 from mmsgdfuse.registry import DIFFUSION_SCHEDULERS, MODELS, NOISE_SCHEDULES
 from mmsgdfuse.structures import FusionDataSample
@@ -40,6 +41,10 @@ class DiffusionFuser(BaseFuser):
         seed: Seed of the noise in inference, the same for every image. Default 0.
         data_preprocessor: Config of the preprocessor. Default :class:`FusionDataPreprocessor`.
         init_cfg: mmengine's initialisation config. Default None.
+
+    Raises:
+        ValueError: ``prediction_type`` is unknown, or ``start_timestep`` or ``num_steps`` leaves
+            the schedule.
     """
 
     def __init__(
@@ -60,6 +65,14 @@ class DiffusionFuser(BaseFuser):
         self.preliminary = MODELS.build(preliminary or dict(type='mmsgdfuse.PreliminaryNet'))
         self.denoiser = MODELS.build(denoiser or dict(type='mmsgdfuse.NoiseUNet'))
         self.schedule = NOISE_SCHEDULES.build(schedule or dict(type='LinearNoiseSchedule'))
+        # a wrong one would otherwise end the run at its first validation, epochs later
+        total = self.schedule.num_train_timesteps
+        if not (0 <= start_timestep < total and 1 <= num_steps <= total):
+            raise ValueError(
+                f'a schedule of {total} steps needs start_timestep within 0..{total - 1} and '
+                f'num_steps within 1..{total}, found {start_timestep} and {num_steps}'
+            )
+        check_prediction_type(prediction_type)
         self._sampler_cfg = sampler or dict(type='DPMSolverSampler')
         self.prediction_type = prediction_type
         self.noise_loss = MODELS.build(noise_loss or dict(type='mmsgdfuse.NoisePredictionLoss'))

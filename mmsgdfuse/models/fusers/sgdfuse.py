@@ -44,8 +44,8 @@ class SGDFuse(DiffusionFuser):
         **kwargs: Arguments of :class:`DiffusionFuser`.
 
     Raises:
-        ValueError: ``inference_mode`` or ``feature_noise`` is unknown, or a feature
-            timestep lies outside the schedule.
+        ValueError: ``inference_mode`` or ``feature_noise`` is unknown, a feature timestep
+            lies outside the schedule, or there is none.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class SGDFuse(DiffusionFuser):
         _check(inference_mode in INFERENCE_MODES, 'inference_mode', INFERENCE_MODES, inference_mode)
         _check(feature_noise in FEATURE_NOISES, 'feature_noise', FEATURE_NOISES, feature_noise)
         total = self.schedule.num_train_timesteps
+        _check(len(feature_timesteps) > 0, 'feature_timesteps', f'0..{total - 1}', 'none')
         for timestep in feature_timesteps:
             _check(0 <= timestep < total, 'feature_timesteps', f'0..{total - 1}', timestep)
         self.feature_timesteps = list(feature_timesteps)

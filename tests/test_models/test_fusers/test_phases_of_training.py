@@ -279,15 +279,23 @@ class TestArguments:
             ('feature_noise', 'fixed'),
             ('feature_timesteps', (2, 20)),
             ('feature_timesteps', (-1,)),
+            ('feature_timesteps', ()),
         ],
     )
     def test_out_of_range(self, build, argument, value):
         with pytest.raises(ValueError, match=f'{argument} must be within'):
             build('SGDFuse', **{argument: value})
 
-    def test_unknown_prediction_type(self, build, make_inputs):
+    def test_unknown_prediction_type(self, build):
         with pytest.raises(ValueError, match='prediction_type must be one of'):
-            build('DiffusionFuser', prediction_type='noise').loss(make_inputs())
+            build('DiffusionFuser', prediction_type='noise')
+
+    @pytest.mark.parametrize(
+        'wrong', [dict(start_timestep=20), dict(start_timestep=-1), dict(num_steps=0)]
+    )
+    def test_steps_outside_the_schedule(self, build, wrong):
+        with pytest.raises(ValueError, match=r'start_timestep within 0\.\.19 and num_steps'):
+            build('DiffusionFuser', **wrong)
 
     def test_head_is_built_for_the_denoiser(self, build):
         model = build('SGDFuse', feature_timesteps=(1, 3, 5, 7))
