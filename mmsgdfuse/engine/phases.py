@@ -149,7 +149,7 @@ def run_phases(phases: list[Phase], resume: bool = False, load_from: str | None 
         runner.train()
         barrier()  # the other processes wait until the first has written the checkpoint
         checkpoint = str(epoch_checkpoints(phase.work_dir)[0])
-    return Path(checkpoint)
+    return epoch_checkpoints(phases[-1].work_dir)[0]
 
 
 def check_inherited(checkpoint: str | Path, model: nn.Module, submodules: tuple[str, ...]) -> None:
@@ -161,7 +161,7 @@ def check_inherited(checkpoint: str | Path, model: nn.Module, submodules: tuple[
         ValueError: Weights are missing or have another shape; the message names the first few.
     """
     found = read_checkpoint(checkpoint)['state_dict']
-    expected = (model.module if is_model_wrapper(model) else model).state_dict()
+    expected = (model.get_submodule('module') if is_model_wrapper(model) else model).state_dict()
     faults = [
         f'{name} has the shape {tuple(found[name].shape)} instead of {tuple(weight.shape)}'
         if name in found

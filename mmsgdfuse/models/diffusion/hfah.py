@@ -113,8 +113,8 @@ class HFAH(nn.Module):
         )
         if prediction == 'luma':
             self.contrast = nn.Parameter(torch.tensor(float(contrast)))
-            nn.init.zeros_(self.fuse[-1].weight)
-            nn.init.zeros_(self.fuse[-1].bias)
+            for parameter in self.fuse[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, features: Sequence[Sequence[Tensor]], ir: Tensor, vis: Tensor) -> Tensor:
         if len(features) != self.num_timesteps:

@@ -31,6 +31,8 @@ class NoiseLevelEmbedding(nn.Module):
         (N,) in [0, 1] -> (N, D).
     """
 
+    frequencies: Tensor
+
     def __init__(self, channels: int = 64, scale: float = 5000.0) -> None:
         super().__init__()
         half = channels // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmengine.model import BaseModel
@@ -116,7 +116,7 @@ def to_uint8(image: Tensor) -> Tensor:
     return ((image.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def build_losses(losses: dict[str, dict | FusionLoss]) -> nn.ModuleDict:
+def build_losses(losses: Mapping[str, dict | FusionLoss]) -> nn.ModuleDict:
     """Build named fusion losses from their configs.
 
     Args:

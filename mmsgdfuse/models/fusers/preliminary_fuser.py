@@ -10,7 +10,7 @@ from mmsgdfuse.models.fusers.base import BaseFuser, build_losses
 from mmsgdfuse.registry import MODELS
 from mmsgdfuse.structures import FusionDataSample
 
-STAGE_ONE_LOSSES = dict(
+STAGE_ONE_LOSSES: dict[str, dict] = dict(
     intensity=dict(type='mmsgdfuse.InfraredIntensityLoss'),
     gradient=dict(type='mmsgdfuse.VisibleGradientLoss'),
 )

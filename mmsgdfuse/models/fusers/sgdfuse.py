@@ -14,7 +14,7 @@ from mmsgdfuse.structures import FusionDataSample
 
 INFERENCE_MODES = ('features', 'refine', 'sample')
 FEATURE_NOISES = ('random', 'seeded', 'none')
-STAGE_TWO_LOSSES = dict(
+STAGE_TWO_LOSSES: dict[str, dict] = dict(
     intensity=dict(type='mmsgdfuse.MaskedIntensityLoss', loss_weight=1.5),
     gradient=dict(type='mmsgdfuse.MaskedGradientLoss', loss_weight=1.0),
 )

@@ -46,7 +46,8 @@ class VisibleGradientLoss(FusionLoss):
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         if self.form == 'magnitude':
             return (gradient_magnitude(fused) - gradient_magnitude(vis)).abs().mean()
-        return sum((f - v).abs().mean() for f, v in zip(sobel(fused), sobel(vis)))
+        (fused_x, fused_y), (vis_x, vis_y) = sobel(fused), sobel(vis)
+        return (fused_x - vis_x).abs().mean() + (fused_y - vis_y).abs().mean()
 
 
 @MODELS.register_module()

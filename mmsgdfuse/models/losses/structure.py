@@ -75,11 +75,11 @@ class VIFLoss(FusionLoss):
                 f'{tuple(fused.shape[-2:])}; use larger crops'
             )
         fused = to_grey_levels(fused)
-        return -sum(self._vif(to_grey_levels(source), fused) for source in (ir, vis))
+        return -(self._vif(to_grey_levels(ir), fused) + self._vif(to_grey_levels(vis), fused))
 
     def _vif(self, reference: Tensor, image: Tensor) -> Tensor:
         eps = 1e-6
-        gained = known = 0.0
+        gained = known = image.new_zeros(())
         for scale in range(1, 5):
             size = 2 ** (5 - scale) + 1
             window = gaussian_kernel(size, size / 5, image)
@@ -117,7 +117,7 @@ class EdgePreservationLoss(FusionLoss):
 
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         gradient_f = sobel(to_grey_levels(fused))
-        quality = weights = 0.0
+        quality = weights = fused.new_zeros(())
         for source in (ir, vis):
             gradient_s = sobel(to_grey_levels(source))
             strength = self._strength(gradient_s)
