@@ -1,6 +1,6 @@
 # What two CPU cores train in about an hour: all three phases of the compact SGDFuse.
 # As a config of its own (test, fuse) this is the last phase's.
-_base_ = './sgdfuse/sgdfuse-compact-fusion_1xb8-32e_ivif.py'
+_base_ = './sgdfuse/sgdfuse-compact-fusion_1xb8-20e_ivif.py'
 
 phases = [
     dict(name='preliminary', config='sgdfuse/sgdfuse-compact-preliminary_1xb8-12e_ivif.py'),
@@ -11,7 +11,7 @@ phases = [
     ),
     dict(
         name='fusion',
-        config='sgdfuse/sgdfuse-compact-fusion_1xb8-32e_ivif.py',
+        config='sgdfuse/sgdfuse-compact-fusion_1xb8-20e_ivif.py',
         inherits=('preliminary', 'denoiser'),
     ),
 ]

@@ -155,10 +155,16 @@ class DiffusionFuser(BaseFuser):
         self, inputs: dict[str, Tensor], data_samples: Sequence[FusionDataSample] | None = None
     ) -> dict[str, Tensor]:
         with torch.no_grad():
-            clean = self.condition(inputs)
-        noise = torch.randn_like(clean)
-        times = torch.randint(self.schedule.num_train_timesteps, (len(clean),), device=clean.device)
-        noised = self.schedule.add_noise(clean, noise, times)
+            condition = self.condition(inputs)
+        return {'loss_noise': self.denoising_loss(condition)}
+
+    def denoising_loss(self, condition: Tensor) -> Tensor:
+        """Eq. 12 at random diffusion times: I0 (N, 5, H, W) -> scalar."""
+        noise = torch.randn_like(condition)
+        times = torch.randint(
+            self.schedule.num_train_timesteps, (len(condition),), device=condition.device
+        )
+        noised = self.schedule.add_noise(condition, noise, times)
         prediction = self.denoiser(noised, self.schedule.noise_level(times))
-        target = self.schedule.target(clean, noise, times, self.prediction_type)
-        return {'loss_noise': self.noise_loss(prediction, target)}
+        target = self.schedule.target(condition, noise, times, self.prediction_type)
+        return self.noise_loss(prediction, target)

@@ -36,7 +36,8 @@ class SGDFuse(DiffusionFuser):
             noised to ``start_timestep`` and denoised in ``num_steps``. ``'sample'``: I0 is
             sampled from pure noise in ``num_steps``, so the image shows the sources only
             through ``source_skip``. Default ``'features'``.
-        train_denoiser: Whether the fusion phase trains the U-Net, too. Default False.
+        train_denoiser: Whether the fusion phase trains the U-Net, too, which then keeps Eq. 12 as
+            one of its losses (weighed by ``noise_loss``). Default False.
         train_preliminary: Whether the fusion phase trains Stage I, too. Default False.
         feature_noise: Noise of the features in training: ``'random'`` draws it anew in every
             iteration, ``'seeded'`` takes that of inference. ``'none'`` reads the features of the
@@ -81,8 +82,6 @@ class SGDFuse(DiffusionFuser):
         self.frozen = [name for name, train in trained.items() if not train]
         for name in set(trained) - set(self.frozen):
             getattr(self, name).requires_grad_(True)
-        # the fusion phase reads the U-Net's features; nothing flows through its output layer
-        self.denoiser.head.requires_grad_(False)
         self._finish()
 
     def features(self, condition: Tensor, seeded: bool = True) -> list[list[Tensor]]:
@@ -129,7 +128,11 @@ class SGDFuse(DiffusionFuser):
             features = self.features(condition, seeded=self.feature_noise == 'seeded')
         fused = self.head(features, ir, vis)
         mask = torch.maximum(inputs['mask_ir'], inputs['mask_vis'])  # Eq. 16
-        return {f'loss_{name}': loss(fused, ir, vis, mask) for name, loss in self.losses.items()}
+        losses = {f'loss_{name}': loss(fused, ir, vis, mask) for name, loss in self.losses.items()}
+        if 'denoiser' not in self.frozen:
+            # without its own objective the U-Net would forget how to denoise
+            losses['loss_noise'] = self.denoising_loss(condition.detach())
+        return losses
 
 
 def _check(fits: bool, argument: str, expected: object, found: object) -> None:

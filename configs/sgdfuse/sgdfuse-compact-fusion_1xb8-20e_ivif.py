@@ -1,5 +1,5 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 32
+max_epochs = 20
 
 model = dict(
     type='SGDFuse',
@@ -20,4 +20,4 @@ model = dict(
 )
 # the U-Net comes from the diffusion phase and moves less than the new head
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.3))))
-train_cfg = dict(max_epochs=max_epochs, val_interval=8)
+train_cfg = dict(max_epochs=max_epochs, val_interval=10)
