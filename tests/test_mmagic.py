@@ -126,6 +126,19 @@ def test_luma_is_that_of_rgb(batch):
     )
 
 
+def test_metrics_without_reference_and_with_default_names():
+    scene = synthetic_scene(seed=0, size=(288, 384))  # NIQE looks at blocks of 96 pixels
+    vis = torch.from_numpy(scene.vis).permute(2, 0, 1)
+    pair = dict(inputs=dict(ir=[torch.from_numpy(scene.ir)[None]], vis=[vis]))
+    noisy = vis + torch.randint(0, 40, vis.shape, dtype=torch.uint8)
+    clean, worse = (
+        score((pair, [dict(fused=image)]), type='NIQE', input_order='CHW')['mmagic/NIQE']
+        for image in (vis, noisy)
+    )
+    assert 0 < clean < worse
+    assert score((pair, [dict(fused=vis)]), type='MAE') == {'mmagic/MAE': 0}
+
+
 def test_refuses_metrics_of_distributions():
     pytest.importorskip('mmagic')
     with pytest.raises(TypeError, match='SlicedWassersteinDistance is not computed image by image'):

@@ -19,7 +19,8 @@ class MMagicMetric(BaseMetric):
     mmagic's metrics expect mmagic's own evaluator and names; this class gives them what they
     read, so that one evaluator of mmengine holds both packages' metrics. The images are RGB
     tensors (3, H, W) in 0..255: ``ir`` (its grey repeated), ``vis``, ``fused`` and, where the
-    model makes it, ``preliminary``.
+    model makes it, ``preliminary``. Under mmagic's own names, ``gt_img`` is the visible and
+    ``pred_img`` the fused image.
 
     Args:
         metric (dict): Config of the metric. Default
@@ -33,7 +34,7 @@ class MMagicMetric(BaseMetric):
         TypeError: The metric compares distributions (FID, ...), which needs mmagic's own loops.
 
     Examples:
-        >>> niqe = dict(type='NIQE', key='fused', is_predicted=True)
+        >>> niqe = dict(type='NIQE', input_order='CHW')
         >>> val_evaluator = [
         ...     dict(type='mmsgdfuse.FusionMetric'),
         ...     dict(type='mmsgdfuse.MMagicMetric', metric=niqe),
@@ -65,11 +66,13 @@ class MMagicMetric(BaseMetric):
         inputs = data_batch['inputs']
         for ir, vis, sample in zip(inputs['ir'], inputs['vis'], data_samples):
             images = dict(ir=ir.expand(3, -1, -1).float().cpu(), vis=vis.float().cpu())
+            images['gt_img'] = images['vis']
             output = {
                 key: value.float().cpu()
                 for key, value in sample.items()
                 if isinstance(value, Tensor) and key in ('fused', 'preliminary')
             }
+            output['pred_img'] = output['fused']
             self.metric.process(data_batch, [dict(images, **output, output=output)])
         self.results.extend(self.metric.results)
         self.metric.results.clear()
