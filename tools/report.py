@@ -35,8 +35,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='*',
         type=Path,
         metavar='SOURCE',
-        help='folder that tools/train.py, tools/test.py or tools/evaluate.py wrote, or a JSON '
-        'file of the latter two; folders are searched at any depth',
+        help='folder that tools/train.py, tools/test.py or tools/evaluate.py wrote, searched at '
+        'any depth; or a JSON file of the latter two',
     )
     parser.add_argument(
         '-o',

@@ -6,9 +6,11 @@ import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools'
 SIZE = (48, 64)
 STEPS = 3
 # of the tiny model: what the U-Net's output layer maps, and at how many times its features are read
@@ -16,16 +18,15 @@ WIDTH, CHANNELS, TIMES = 8, 5, 2
 
 
 @pytest.fixture
-def benchmark(repository, monkeypatch):
+def benchmark(monkeypatch):
     """The tool as a module."""
-    monkeypatch.syspath_prepend(repository / 'tools' / 'analysis_tools')
+    monkeypatch.syspath_prepend(TOOLS)
     return importlib.import_module('benchmark')
 
 
-def run(repository, *arguments):
-    tool = repository / 'tools' / 'analysis_tools' / 'benchmark.py'
+def run(*arguments):
     return subprocess.run(
-        [sys.executable, '-W', 'ignore', str(tool), *map(str, arguments)],
+        [sys.executable, '-W', 'ignore', TOOLS / 'benchmark.py', *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=280,
@@ -36,11 +37,9 @@ def run(repository, *arguments):
 @pytest.fixture(scope='module')
 def measured(tiny_weights, tmp_path_factory):
     """One run over everything: (what it printed, what it wrote as JSON, as Markdown)."""
-    from conftest import REPOSITORY
-
     out = tmp_path_factory.mktemp('benchmark')
     process = run(
-        REPOSITORY, '--weights', tiny_weights, '--size', *SIZE, '--num-steps', STEPS,
+        '--weights', tiny_weights, '--size', *SIZE, '--num-steps', STEPS,
         '--repeats', 2, '--threads', 1, '--out', out,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr

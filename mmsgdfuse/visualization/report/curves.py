@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from mmsgdfuse.visualization.report.run import PhaseLog
 
@@ -32,7 +33,7 @@ def draw_losses(phase: PhaseLog) -> bytes:
         figure = Figure(figsize=(7.5, 3.2), layout='constrained')
         axes = figure.add_subplot()
         drawn: list[float] = []
-        for name in phase.losses:
+        for name in _worth_drawing(phase.losses):
             points = [(entry['step'], entry[name]) for entry in phase.training if name in entry]
             drawn += [value for _, value in points if math.isfinite(value)]
             axes.plot(
@@ -45,6 +46,8 @@ def draw_losses(phase: PhaseLog) -> bytes:
             )
         if drawn and min(drawn) > 0:
             axes.set_yscale('log')
+            axes.yaxis.set_major_formatter(_PlainLogFormatter(labelOnlyBase=False))
+            axes.yaxis.set_minor_formatter(_PlainLogFormatter(labelOnlyBase=False))
         axes.set_xlabel('iteration')
         axes.set_ylabel('loss')
         axes.grid(linewidth=0.4, alpha=0.6)
@@ -53,6 +56,18 @@ def draw_losses(phase: PhaseLog) -> bytes:
         buffer = io.BytesIO()
         figure.savefig(buffer, format='svg', metadata={'Date': None})
     return buffer.getvalue()
+
+
+class _PlainLogFormatter(LogFormatter):
+    """Labels the ticks that Matplotlib would, as 0.2 instead of 2e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f'{x:g}' if super().__call__(x, pos) else ''
+
+
+def _worth_drawing(losses: list[str]) -> list[str]:
+    """All but the sum of a single loss, which is that loss."""
+    return losses[1:] if len(losses) == 2 and losses[0] == _TOTAL else losses
 
 
 def describe_gaps(phase: PhaseLog) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.tables import Cell, Table, difference_table, metric_table
 from mmsgdfuse.visualization.report.errors import ReportError
 
-_DIGITS = 4
+_DIGITS = 3
 
 
 def read_json(path: Path) -> Any:
@@ -37,11 +37,9 @@ def is_evaluation(document: Any) -> bool:
     return isinstance(document, dict) and {'metrics', 'images', 'rows'} <= document.keys()
 
 
-def is_test_result(document: Any) -> bool:
-    """Whether a JSON document is one of mmengine's test loop: numbers by prefixed name."""
-    return isinstance(document, dict) and any(
-        '/' in name and isinstance(value, (int, float)) for name, value in document.items()
-    )
+def is_test(document: Any) -> bool:
+    """Whether a JSON document is one of tools/test.py."""
+    return isinstance(document, dict) and {'checkpoint', 'metrics'} <= document.keys()
 
 
 def evaluation_tables(path: Path, document: Mapping[str, Any]) -> list[Table]:
@@ -67,7 +65,7 @@ def evaluation_tables(path: Path, document: Mapping[str, Any]) -> list[Table]:
         ) from error
 
 
-def value_table(corner: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+def value_table(corner: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     """A table of plain values, such as those of several tests.
 
     ``fusion/VIF`` is shown as VIF with the direction of better values, and what has no prefix
@@ -76,27 +74,19 @@ def value_table(corner: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
 
     Args:
         corner: Head of the column of labels.
-        rows: Value by metric, by label.
+        rows: Labels and values by metric.
     """
-    values = {label: _without_prefix(row) for label, row in rows.items()}
-    names = dict.fromkeys(
-        name for row in values.values() for name in row if not name.endswith('_count')
-    )
-    counts = {label: _counts(row) for label, row in values.items()}
-    counted = any(counts.values())
-    return Table(
-        head=(corner, *(_titled(name) for name in names), *(('images',) if counted else ())),
-        labels=tuple(values),
-        cells=tuple(
-            (
-                *(Cell(_format(row.get(name))) for name in names),
-                *((Cell(counts[label]),) if counted else ()),
-            )
-            for label, row in values.items()
-        ),
-        rule_after=0,
-        footnotes=(),
-    )
+    labels = tuple(label for label, _ in rows)
+    values = [_without_prefix(row) for _, row in rows]
+    names = dict.fromkeys(name for row in values for name in row if not name.endswith('_count'))
+    counts = [_counts(row) for row in values]
+    head = [corner, *(_titled(name) for name in names)]
+    cells = [[Cell(_format(row.get(name))) for name in names] for row in values]
+    if any(counts):
+        head.append('images')
+        for line, count in zip(cells, counts):
+            line.append(Cell(count))
+    return Table(tuple(head), labels, tuple(tuple(line) for line in cells), 0, ())
 
 
 def _without_prefix(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +104,7 @@ def _titled(name: str) -> str:
 
 def _format(value: Any) -> str:
     if isinstance(value, (int, float)) and math.isfinite(value):
-        return f'{value:.{_DIGITS}g}' if abs(value) < 1 else f'{value:.3f}'
+        return f'{value:.{_DIGITS}f}'
     return '\u2013'
 
 

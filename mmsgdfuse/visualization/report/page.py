@@ -81,13 +81,15 @@ def _hash_source(text: str) -> str:
 def _test_table(found: Findings) -> Table | None:
     if not found.tests:
         return None
-    return value_table('test', {str(path.parent): row for path, row in found.tests.items()})
+    return value_table(
+        'checkpoint', [(test['checkpoint'], test['metrics']) for test in found.tests.values()]
+    )
 
 
 def _describe(phase: PhaseLog) -> Mapping[str, Any]:
     validation = None
     if phase.validation:
-        rows = {f'epoch {entry["step"]}': entry for entry in phase.validation}
+        rows = [(f'epoch {entry["step"]}', entry) for entry in phase.validation]
         validation = value_table('validation', rows)
     plot = data_url(draw_losses(phase), 'image/svg+xml') if phase.losses else ''
     return dict(

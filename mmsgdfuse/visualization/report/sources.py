@@ -11,8 +11,11 @@ from typing import Any
 from mmengine.config import Config
 
 from mmsgdfuse.visualization.report.errors import ReportError
-from mmsgdfuse.visualization.report.metrics import is_evaluation, is_test_result, read_json
+from mmsgdfuse.visualization.report.metrics import is_evaluation, is_test, read_json
 from mmsgdfuse.visualization.report.run import CONFIG, LOG, PhaseLog, read_config, read_phase
+
+#: What tools/evaluate.py and tools/test.py call their results.
+DOCUMENTS = ('evaluation.json', 'metrics.json')
 
 
 @dataclass
@@ -22,7 +25,7 @@ class Findings:
     Attributes:
         phases: Training phases in the order in which they were begun.
         evaluations: Documents of tools/evaluate.py by their path.
-        tests: Metrics of tests by their path.
+        tests: Documents of tools/test.py by their path.
         configs: Configurations that runs and tests left, oldest first.
     """
 
@@ -53,8 +56,9 @@ def search(sources: Iterable[Path]) -> Findings:
             _add_document(source, found)
         if len(found.phases) + len(found.evaluations) + len(found.tests) == before:
             raise ReportError(
-                f'{source}: holds neither a training log ({LOG}), nor a test result, nor an '
-                'evaluation.json; give a folder that tools/train.py, test.py or evaluate.py wrote'
+                f'{source}: holds neither a training log ({LOG}) nor the {DOCUMENTS[0]} or '
+                f'{DOCUMENTS[1]} of an evaluation or a test; give a folder that tools/train.py, '
+                'test.py or evaluate.py wrote'
             )
     return found
 
@@ -92,9 +96,8 @@ def _search_folder(folder: Path, found: Findings) -> None:
         found.phases.append(read_phase(name, sorted(folders, key=lambda run: run.name)))
     configs = sorted(folder.rglob(str(CONFIG)), key=lambda path: path.parents[1].name)
     found.configs += [read_config(path) for path in configs]
-    for path in sorted(folder.rglob('*.json')):
-        # mmengine writes a test's metrics to <time>/<time>.json
-        if path.name == 'evaluation.json' or path.stem == path.parent.name:
+    for name in DOCUMENTS:
+        for path in sorted(folder.rglob(name)):
             _add_document(path, found)
 
 
@@ -102,5 +105,5 @@ def _add_document(path: Path, found: Findings) -> None:
     document = read_json(path)
     if is_evaluation(document):
         found.evaluations[path] = document
-    elif is_test_result(document):
+    elif is_test(document):
         found.tests[path] = document
