@@ -21,6 +21,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,8 @@ def allow_safe_resume() -> None:
     """
     allowed: list = [HistoryBuffer, np.ndarray, np.dtype, (_statistic_of, 'builtins.getattr')]
     allowed += {type(np.dtype(name)) for name in _DTYPES}
-    for constructor in (np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]):
+    constructors: list[Any] = [np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]]
+    for constructor in constructors:
         allowed += [
             (constructor, f'{package}.multiarray.{constructor.__name__}')
             for package in ('numpy.core', 'numpy._core')
@@ -195,27 +197,34 @@ def ensure_mmagic_imports() -> None:
         sys.meta_path.insert(0, _Bool8Finder())
 
 
-class _Bool8Finder(MetaPathFinder, Loader):
-    """Finds ``mmagic.utils.trans_utils`` where it is and executes it with ``numpy.bool8``."""
+class _Bool8Finder(MetaPathFinder):
+    """Finds ``mmagic.utils.trans_utils`` where it is and has it executed with ``numpy.bool8``."""
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname != 'mmagic.utils.trans_utils':
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None:
-            self.real = spec.loader
-            spec.loader = self
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Bool8Loader(spec.loader)
         return spec
 
+
+class _Bool8Loader(Loader):
+    """Executes a module as its own loader does, while ``numpy.bool8`` exists."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
     def create_module(self, spec):
-        return self.real.create_module(spec)
+        return self.loader.create_module(spec)
 
     def exec_module(self, module):
-        np.bool8 = np.bool_
+        names = vars(np)
+        names['bool8'] = np.bool_
         try:
-            self.real.exec_module(module)
+            self.loader.exec_module(module)
         finally:
-            del np.bool8
+            del names['bool8']
 
 
 # --------------------------------------------------------------------------------------
