@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
 
 from mmsgdfuse.evaluation.functional.image import luma_triple
+from mmsgdfuse.evaluation.functional.windows import strips
+
+_Edges = tuple[np.ndarray, np.ndarray]
 
 
-def _sobel(luma: np.ndarray, border: int) -> tuple[np.ndarray, np.ndarray]:
-    """Horizontal and vertical Sobel derivative (grey levels, scale 8) in float64."""
-    across = cv2.Sobel(luma, cv2.CV_64F, 1, 0, ksize=3, borderType=border)
-    down = cv2.Sobel(luma, cv2.CV_64F, 0, 1, ksize=3, borderType=border)
-    return across, down
+def _edge_strips(
+    planes: tuple[np.ndarray, ...],
+    border: int,
+    edges_of: Callable[[np.ndarray, np.ndarray], _Edges],
+) -> Iterator[tuple[_Edges, _Edges, _Edges]]:
+    """Magnitude and angle of the gradients of all three images, strip by strip."""
+    padded = [cv2.copyMakeBorder(plane, 1, 1, 1, 1, border, value=0) for plane in planes]
+    for rows in strips(len(padded[0]), overlap=2):
+        ir, vis, fused = (edges_of(*_sobel(plane[rows])) for plane in padded)
+        yield ir, vis, fused
+
+
+def _sobel(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Horizontal and vertical Sobel derivative (scale 8) of all but the outermost pixels."""
+    across = cv2.Sobel(luma, cv2.CV_64F, 1, 0, ksize=3)
+    down = cv2.Sobel(luma, cv2.CV_64F, 0, 1, ksize=3)
+    return across[1:-1, 1:-1], down[1:-1, 1:-1]
 
 
 def _magnitude(across: np.ndarray, down: np.ndarray) -> np.ndarray:
@@ -22,25 +38,21 @@ def _magnitude(across: np.ndarray, down: np.ndarray) -> np.ndarray:
     return np.sqrt(across * across + down * down)
 
 
-def _sigmoid(values: np.ndarray, ceiling: float, slope: float, centre: float) -> np.ndarray:
-    return ceiling / (1 + np.exp(-slope * (values - centre)))
-
-
 def _line_angle(rise: np.ndarray, run: np.ndarray) -> np.ndarray:
     """atan(rise / run) in [-pi/2, pi/2], and pi/2 wherever ``run`` is 0."""
     return np.arctan(np.divide(rise, run, out=np.full_like(rise, np.inf), where=run != 0))
 
 
-def _strength_and_angle(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient magnitude and angle, with black outside the image."""
-    across, down = _sobel(luma, cv2.BORDER_CONSTANT)
+def _sigmoid(values: np.ndarray, ceiling: float, slope: float, centre: float) -> np.ndarray:
+    return ceiling / (1 + np.exp(-slope * (values - centre)))
+
+
+def _qabf_edges(across: np.ndarray, down: np.ndarray) -> _Edges:
     # y points up here. The sign matters, because differences of angles are not wrapped.
     return _magnitude(across, down), _line_angle(-down, across)
 
 
-def _preserved(
-    source: tuple[np.ndarray, np.ndarray], fused: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
+def _preserved(source: _Edges, fused: _Edges) -> np.ndarray:
     """Per pixel, how well strength and angle of the source's edge survive."""
     weaker = np.minimum(source[0], fused[0])
     stronger = np.maximum(source[0], fused[0])
@@ -74,31 +86,26 @@ def qabf(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> float:
         >>> round(qabf(image, image, image), 4)
         0.9753
     """
-    source_a, source_b, result = (
-        _strength_and_angle(plane) for plane in luma_triple(ir, vis, fused)
-    )
-    weight = source_a[0].sum() + source_b[0].sum()
-    if weight == 0:
-        return math.nan
-    kept = np.vdot(_preserved(source_a, result), source_a[0])
-    kept += np.vdot(_preserved(source_b, result), source_b[0])
-    return float(kept / weight)
+    kept = weight = 0.0
+    planes = luma_triple(ir, vis, fused)
+    for *sources, result in _edge_strips(planes, cv2.BORDER_CONSTANT, _qabf_edges):
+        for source in sources:
+            kept += float(np.sum(_preserved(source, result) * source[0]))
+            weight += float(np.sum(source[0]))
+    return kept / weight if weight > 0 else math.nan
 
 
 _NABF_THRESHOLD = 2.0
 _NABF_MIN_WEIGHT = 0.001
 
 
-def _eighth_strength_and_angle(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient magnitude and angle of Sobel / 8 with mirrored borders."""
-    across, down = _sobel(luma, cv2.BORDER_REFLECT_101)
+def _nabf_edges(across: np.ndarray, down: np.ndarray) -> _Edges:
     strength = _magnitude(across, down) / 8
     return strength, np.where(strength == 0, 0.0, _line_angle(across, down))
 
 
-def _explained(
-    source: tuple[np.ndarray, np.ndarray], fused: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
+def _explained(source: _Edges, fused: _Edges) -> np.ndarray:
+    """Per pixel, how well the source's edge accounts for the fused image's."""
     weaker = np.minimum(source[0], fused[0])
     stronger = np.maximum(source[0], fused[0])
     ratio = np.divide(weaker, stronger, out=np.zeros_like(weaker), where=weaker > 0)
@@ -135,11 +142,13 @@ def nabf(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> float:
         >>> nabf(image, image, image)
         0.0
     """
-    source_a, source_b, result = (
-        _eighth_strength_and_angle(plane) for plane in luma_triple(ir, vis, fused)
-    )
-    weight_a, weight_b = _nabf_weight(source_a[0]), _nabf_weight(source_b[0])
-    unexplained = (1 - _explained(source_a, result)) * weight_a
-    unexplained += (1 - _explained(source_b, result)) * weight_b
-    added = (result[0] > source_a[0]) & (result[0] > source_b[0])
-    return float(unexplained[added].sum() / (weight_a + weight_b).sum())
+    unexplained = weight = 0.0
+    planes = luma_triple(ir, vis, fused)
+    for *sources, result in _edge_strips(planes, cv2.BORDER_REFLECT_101, _nabf_edges):
+        added = (result[0] > sources[0][0]) & (result[0] > sources[1][0])
+        for source in sources:
+            weights = _nabf_weight(source[0])
+            lost = (1 - _explained(source, result)) * weights
+            unexplained += float(np.sum(lost, where=added))
+            weight += float(np.sum(weights))
+    return unexplained / weight

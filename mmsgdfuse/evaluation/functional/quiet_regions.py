@@ -16,15 +16,11 @@ _WINDOW = 7
 _QUIET_BELOW = 4.0
 
 
-def _window_sum(plane: np.ndarray) -> np.ndarray:
-    size = (_WINDOW, _WINDOW)
-    return cv2.boxFilter(plane, cv2.CV_64F, size, normalize=False, borderType=cv2.BORDER_REFLECT)
-
-
 def _local_deviation(luma: np.ndarray) -> np.ndarray:
     """Population standard deviation in a 7x7 window, borders reflected."""
-    plane = luma.astype(np.float64)
-    total, squares = _window_sum(plane), _window_sum(plane * plane)
+    size, border = (_WINDOW, _WINDOW), cv2.BORDER_REFLECT
+    total = cv2.boxFilter(luma, cv2.CV_64F, size, normalize=False, borderType=border)
+    squares = cv2.sqrBoxFilter(luma, cv2.CV_64F, size, normalize=False, borderType=border)
     # Sums of whole numbers are exact, so that a flat window has no deviation at all.
     return np.sqrt(_WINDOW**2 * squares - total**2) / _WINDOW**2
 

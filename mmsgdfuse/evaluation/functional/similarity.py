@@ -9,7 +9,12 @@ import numpy as np
 
 from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple
 from mmsgdfuse.evaluation.functional.reduction import reduce_sources
-from mmsgdfuse.evaluation.functional.windows import filter_valid, gaussian_window, uniform_window
+from mmsgdfuse.evaluation.functional.windows import (
+    filter_valid,
+    gaussian_window,
+    strips,
+    uniform_window,
+)
 
 #: The smallest side in pixels for MS-SSIM: one whole 11-pixel window after four halvings.
 MS_SSIM_MIN_SIDE = 176
@@ -36,19 +41,26 @@ def _mean_and_variance(image: np.ndarray, window: _Window) -> tuple[np.ndarray, 
 
 
 def _ssim_terms(
-    sources: tuple[np.ndarray, ...], fused: np.ndarray, window: _Window, data_range: float
+    sources: list[np.ndarray], fused: np.ndarray, window: _Window, data_range: float
 ) -> list[tuple[float, float]]:
     """Per source, the means of the SSIM map and of its contrast-structure part."""
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
-    fused_mean, fused_variance = _mean_and_variance(fused, window)
-    terms = []
-    for source in sources:
-        mean, variance = _mean_and_variance(source, window)
-        covariance = filter_valid(source * fused, window.taps) - mean * fused_mean
-        structure = (2 * covariance * window.unbias + c2) / (variance + fused_variance + c2)
-        luminance = (2 * mean * fused_mean + c1) / (mean**2 + fused_mean**2 + c1)
-        terms.append((float(np.mean(luminance * structure)), float(np.mean(structure))))
-    return terms
+    overlap = len(window.taps) - 1
+    sums = np.zeros((len(sources), 2))
+    for rows in strips(len(fused), overlap):
+        result = fused[rows]
+        result_mean, result_variance = _mean_and_variance(result, window)
+        for index, source in enumerate(sources):
+            strip = source[rows]
+            mean, variance = _mean_and_variance(strip, window)
+            covariance = filter_valid(strip * result, window.taps) - mean * result_mean
+            structure = 2 * covariance * window.unbias + c2
+            structure /= variance + result_variance + c2
+            luminance = (2 * mean * result_mean + c1) / (mean**2 + result_mean**2 + c1)
+            sums[index] += np.sum(luminance * structure), np.sum(structure)
+    height, width = fused.shape
+    means = sums / ((height - overlap) * (width - overlap))
+    return [(float(full), float(structure)) for full, structure in means]
 
 
 def _warn_of_size(metric: str, shape: tuple[int, ...], min_side: int) -> None:
@@ -99,7 +111,7 @@ def ssim(
     if min(result.shape) < len(taps.taps):
         _warn_of_size('SSIM', result.shape, len(taps.taps))
         return math.nan
-    (against_ir, _), (against_vis, _) = _ssim_terms(tuple(sources), result, taps, data_range)
+    (against_ir, _), (against_vis, _) = _ssim_terms(sources, result, taps, data_range)
     return reduce_sources(against_ir, against_vis, reduction)
 
 
@@ -154,7 +166,7 @@ def ms_ssim(
         *sources, result = images
         coarsest = scale == len(_SCALE_WEIGHTS) - 1
         for source, (full, structure) in enumerate(
-            _ssim_terms(tuple(sources), result, window, data_range)
+            _ssim_terms(sources, result, window, data_range)
         ):
             products[source] *= max(full if coarsest else structure, 0.0) ** weight
     return reduce_sources(float(products[0]), float(products[1]), reduction)

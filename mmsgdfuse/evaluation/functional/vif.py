@@ -9,7 +9,7 @@ import numpy as np
 
 from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple
 from mmsgdfuse.evaluation.functional.reduction import reduce_sources
-from mmsgdfuse.evaluation.functional.windows import filter_valid, gaussian_window
+from mmsgdfuse.evaluation.functional.windows import filter_valid, gaussian_window, strips
 
 #: The smallest side in pixels that leaves one whole window at the fourth scale.
 VIF_MIN_SIDE = 41
@@ -35,18 +35,13 @@ class _Moments:
 def _information(reference: _Moments, distorted: _Moments) -> tuple[float, float]:
     """Information that the distorted image keeps of the reference, and all there was."""
     covariance = distorted.covariance(reference)
-    flat_reference = reference.variance < _EPS
-    flat = flat_reference | (distorted.variance < _EPS)
-
-    gain = np.where(flat, 0.0, covariance / (reference.variance + _EPS))
+    # Flat windows need no case of their own: without variance there is no covariance either, and
+    # _EPS keeps what rounding leaves of them below 1e-10.
+    gain = np.maximum(covariance / (reference.variance + _EPS), 0)
     # What the gain does not explain is noise, also all of an image that contradicts its reference.
-    residual = np.where(gain > 0, distorted.variance - gain * covariance, distorted.variance)
-    gain = np.maximum(gain, 0)
-    residual = np.maximum(residual, _EPS)
-
-    signal = np.where(flat_reference, 0.0, reference.variance)
-    kept = np.log1p(gain**2 * signal / (residual + _NOISE_VARIANCE)).sum()
-    total = np.log1p(signal / _NOISE_VARIANCE).sum()
+    residual = np.maximum(distorted.variance - gain * covariance, _EPS)
+    kept = np.log1p(gain**2 * reference.variance / (residual + _NOISE_VARIANCE)).sum()
+    total = np.log1p(reference.variance / _NOISE_VARIANCE).sum()
     return float(kept), float(total)
 
 
@@ -69,19 +64,20 @@ def vif_per_source(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> tuple[
         return math.nan, math.nan
 
     # Variances do not depend on the mean. Without it they suffer no cancellation: a constant
-    # image has none at all, where 255^2 - 255^2 would leave a residue above _EPS.
+    # image has exactly none, where the mean of 255^2 less the square of the mean would leave some.
     images = [plane - plane.mean() for plane in planes]
     kept, total = np.zeros(2), np.zeros(2)
     for scale, size in enumerate(_WINDOW_SIZES):
         window = gaussian_window(size, size / 5)
         if scale > 0:
-            # sepFilter2D wants the strided view as memory of its own anyway.
+            # sepFilter2D would copy the strided view each time.
             images = [np.ascontiguousarray(filter_valid(i, window)[::2, ::2]) for i in images]
-        *references, distorted = (_Moments(image, window) for image in images)
-        for source, reference in enumerate(references):
-            scale_kept, scale_total = _information(reference, distorted)
-            kept[source] += scale_kept
-            total[source] += scale_total
+        for rows in strips(len(images[0]), overlap=size - 1):
+            *references, distorted = (_Moments(image[rows], window) for image in images)
+            for source, reference in enumerate(references):
+                strip_kept, strip_total = _information(reference, distorted)
+                kept[source] += strip_kept
+                total[source] += strip_total
 
     # A reference without information (0/0) counts as kept whole.
     against_ir, against_vis = (float(k / t) if t > 0 else 1.0 for k, t in zip(kept, total))

@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
+
+#: Rows whose temporaries (a few dozen of 640 columns) fit into a processor's cache.
+_STRIP = 64
+
+
+def strips(height: int, overlap: int = 0) -> Iterator[slice]:
+    """Parts an image into strips of rows, to be worked on one after the other.
+
+    What a strip needs stays in the cache, and its memory serves the next one. Whole planes would
+    be asked from the system for every temporary anew, at more than twice the time.
+
+    Args:
+        height: Rows of the image.
+        overlap: Rows that a strip shares with the next one: a window's size less one.
+
+    Yields:
+        Slices of rows; without their overlap they cover the image once.
+
+    Examples:
+        >>> [(s.start, s.stop) for s in strips(150, overlap=2)]
+        [(0, 66), (64, 130), (128, 150)]
+    """
+    for start in range(0, height - overlap, _STRIP):
+        yield slice(start, min(start + _STRIP + overlap, height))
 
 
 def gaussian_window(size: int, sigma: float) -> np.ndarray:
