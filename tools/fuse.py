@@ -87,13 +87,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
     infrared = parser.add_argument_group('16-bit infrared')
     infrared.add_argument(
-        '--ir-scaling',
+        '--scaling',
         choices=INFRARED_SCALINGS,
         default='full',
         help="how it becomes 0..255: all 16 bits, or each image's own range (default: full)",
     )
     infrared.add_argument(
-        '--ir-percentiles', type=float, nargs=2, default=(0.5, 99.5), metavar=('LOW', 'HIGH'),
+        '--percentiles', type=float, nargs=2, default=(0.5, 99.5), metavar=('LOW', 'HIGH'),
         help="range of 'percentile', 0..100 (default: 0.5 99.5)",
     )  # fmt: skip
     return parser.parse_args(argv)
@@ -235,8 +235,8 @@ def main(argv: list[str] | None = None) -> int:
                 seed=args.seed,
                 num_steps=args.num_steps,
                 start_timestep=args.start_timestep,
-                infrared_scaling=args.ir_scaling,
-                infrared_percentiles=args.ir_percentiles,
+                infrared_scaling=args.scaling,
+                infrared_percentiles=args.percentiles,
             )
             run(jobs, inferencer, report, console)
     except (CheckpointError, ImportError, OSError, ValueError) as error:

@@ -182,10 +182,10 @@ def test_16_bit_infrared(run):
     cv2.imwrite('raw.png', counts)
     scaled = {}
     for scaling in ('minmax', 'percentile'):
-        assert run('raw.png', 'vi/1.png', '-o', f'{scaling}.png', '--ir-scaling', scaling)[0] == 0
+        assert run('raw.png', 'vi/1.png', '-o', f'{scaling}.png', '--scaling', scaling)[0] == 0
         scaled[scaling] = Path(f'{scaling}.png').read_bytes()
     assert scaled['minmax'] != scaled['percentile']
-    code, _, err = run('raw.png', 'vi/1.png', '-o', 'x.png', '--ir-percentiles', '9', '1')
+    code, _, err = run('raw.png', 'vi/1.png', '-o', 'x.png', '--percentiles', '9', '1')
     assert code == 2
     assert 'percentiles must be increasing' in err
 
