@@ -12,7 +12,7 @@ default_hooks = dict(
         backend_args=dict(backend='mmsgdfuse_atomic'),
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='FusionVisualizationHook', interval=20),
+    visualization=dict(type='FusionVisualizationHook', interval=4),
 )
 custom_hooks = [
     dict(type='EpochSeedHook'),

@@ -128,7 +128,12 @@ class HFAH(nn.Module):
         ]
         if self.source is not None:
             joined.append(self.source(torch.cat([ir, vis], dim=1)))
-        return self._to_image(self.fuse(torch.cat(joined, dim=1)), ir, vis)
+        x = torch.cat(joined, dim=1)
+        # at full size these hold as much as all that follows; nothing needs them any more
+        joined.clear()
+        for layer in self.fuse:
+            x = layer(x)
+        return self._to_image(x, ir, vis)
 
     def _to_image(self, output: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
         if self.prediction == 'image':
