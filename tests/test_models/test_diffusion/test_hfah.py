@@ -157,7 +157,7 @@ class TestLuma:
         head = small_head(prediction='luma', residual_scale=0.25)
         shake(head)
         output = []
-        head.fuse.register_forward_hook(lambda module, args, result: output.append(result))
+        head.fuse[-1].register_forward_hook(lambda module, args, result: output.append(result))
         ir, vis = pair(low=-0.2, high=0.2)
         fused = head(features(), ir, vis).detach().numpy()
         logit, residual = output[0].detach().numpy().transpose(1, 0, 2, 3)
