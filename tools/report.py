@@ -47,7 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--title', help='its heading (default: the name of the first source)')
     images = parser.add_argument_group(
-        'images', 'by default those of the last test, where its configuration names the folders'
+        'images', 'by default those of the last test and of others with the same sources'
     )
     images.add_argument('--ir', type=Path, help='folder of infrared images')
     images.add_argument('--vis', type=Path, help='folder of visible images')
@@ -89,7 +89,7 @@ def read_gallery(args: argparse.Namespace, found: Findings) -> list[Picture]:
         folders = find_folders(found)
         if folders is None:
             return []
-        ir, vis, fused = folders[0], folders[1], {'fused': folders[2]}
+        ir, vis, fused = folders
     return build_gallery(ir, vis, fused, args.images, args.names, args.max_width)
 
 

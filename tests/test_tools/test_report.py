@@ -244,17 +244,29 @@ class TestSearch:
         with pytest.raises(ReportError, match=r'metrics\.json: cannot be read as JSON'):
             search([tmp_path])
 
-    def test_the_images_of_the_last_test(self, images):
+    def write_test(self, images, time, checkpoint, ir='ir'):
+        out = images / 'work' / 'test' / checkpoint
+        (out / 'fused').mkdir(parents=True)
         config = (
             f'test_dataloader = dict(dataset=dict(data_root={str(images)!r}, '
-            "data_prefix=dict(ir='ir', vis='vi')))\n"
-            f'default_hooks = dict(visualization=dict(out_dir={str(images / "fused")!r}))\n'
+            f"data_prefix=dict(ir={ir!r}, vis='vi')))\n"
+            f'default_hooks = dict(visualization=dict(out_dir={str(out / "fused")!r}))\n'
         )
-        write_run(images / 'work' / '20260101_000000', [trained(20)], config)
-        write_run(images / 'work' / '20260102_000000', [trained(40)], CONFIG)
-        expected = images / 'ir', images / 'vi', images / 'fused'
-        assert find_folders(search([images / 'work'])) == expected
-        (images / 'fused').rename(images / 'moved')
+        write_run(out / time, [], config)
+        return out / 'fused'
+
+    def test_the_images_of_the_tests_with_the_last_one_s_sources(self, images):
+        first = self.write_test(images, '20260101_000000', 'epoch_1')
+        self.write_test(images, '20260102_000000', 'other', ir='fused')
+        last = self.write_test(images, '20260103_000000', 'epoch_2')
+        write_run(images / 'work' / 'fusion' / '20260104_000000', [trained(40)], CONFIG)
+        ir, vis, fused = find_folders(search([images / 'work']))
+        assert (ir, vis) == (images / 'ir', images / 'vi')
+        assert list(fused.items()) == [('epoch_2', last), ('epoch_1', first)]
+
+    def test_folders_that_are_gone_are_left_out(self, images):
+        self.write_test(images, '20260101_000000', 'epoch_1').rmdir()
+        write_run(images / 'work' / 'fusion' / '20260104_000000', [trained(40)], CONFIG)
         assert find_folders(search([images / 'work'])) is None
 
 

@@ -63,24 +63,34 @@ def search(sources: Iterable[Path]) -> Findings:
     return found
 
 
-def find_folders(found: Findings) -> tuple[Path, Path, Path] | None:
+def find_folders(found: Findings) -> tuple[Path, Path, dict[str, Path]] | None:
     """Where the images of the last test are, as far as its configuration tells.
 
     Returns:
-        The folders of infrared, visible and fused images; ``None`` if no configuration names
-        all three, or one of them is gone.
+        The folders of infrared and of visible images, and by the name of the test's own folder
+        those of the fused images: of the last test and of earlier ones with the same sources.
+        ``None`` if no configuration names all three, or they are gone.
     """
+    last: tuple[Path, Path] | None = None
+    fused: dict[str, Path] = {}
     for cfg in reversed(found.configs):
-        dataset = cfg.get('test_dataloader', {}).get('dataset', {})
-        prefix = dataset.get('data_prefix', {})
-        fused = cfg.get('default_hooks', {}).get('visualization', {}).get('out_dir')
-        if fused is None or not {'ir', 'vis'} <= prefix.keys():
+        folders = _folders_of_test(cfg)
+        if folders is None or last not in (None, folders[:2]):
             continue
-        root = Path(dataset.get('data_root') or '')
-        folders = root / prefix['ir'], root / prefix['vis'], Path(fused)
-        if all(folder.is_dir() for folder in folders):
-            return folders
-    return None
+        last = folders[:2]
+        fused.setdefault(folders[2].resolve().parent.name, folders[2])
+    return None if last is None else (*last, fused)
+
+
+def _folders_of_test(cfg: Config) -> tuple[Path, Path, Path] | None:
+    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    prefix = dataset.get('data_prefix', {})
+    fused = cfg.get('default_hooks', {}).get('visualization', {}).get('out_dir')
+    if fused is None or not {'ir', 'vis'} <= prefix.keys():
+        return None
+    root = Path(dataset.get('data_root') or '')
+    folders = root / prefix['ir'], root / prefix['vis'], Path(fused)
+    return folders if all(folder.is_dir() for folder in folders) else None
 
 
 def _search_folder(folder: Path, found: Findings) -> None:
