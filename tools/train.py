@@ -16,7 +16,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from mmsgdfuse.engine import plan_phases, run_phases, select_phase
-from mmsgdfuse.utils.setup_env import register_all_modules
+from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -69,6 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.phase:
         phases, load_from = select_phase(phases, args.phase, load_from)
     for phase in phases:
+        import_packages_of(phase.cfg)
         phase.cfg.launcher = args.launcher
         if args.amp:
             phase.cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
