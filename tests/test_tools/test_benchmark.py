@@ -16,6 +16,9 @@ STEPS = 3
 # of the tiny model: what the U-Net's output layer maps, and at how many times its features are read
 WIDTH, CHANNELS, TIMES = 8, 5, 2
 
+# nine processes, each of which may have to wait for its turn on a busy machine
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.fixture
 def benchmark(monkeypatch):
@@ -29,7 +32,7 @@ def run(*arguments):
         [sys.executable, '-W', 'ignore', TOOLS / 'benchmark.py', *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
         check=False,
     )
 
