@@ -20,6 +20,7 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmsgdfuse.utils.compat import distribute_on_cpu
 from mmsgdfuse.utils.config import merge_options
 from mmsgdfuse.utils.image_io import atomic_path
 from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
@@ -85,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         cfg = prepare_config(args)
         import_packages_of(cfg)
+        distribute_on_cpu(cfg)
         register_all_modules()
         runner = Runner.from_cfg(cfg)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from mmsgdfuse.engine import plan_phases, run_phases, select_phase
+from mmsgdfuse.utils.compat import distribute_on_cpu
 from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
 
 
@@ -73,6 +74,7 @@ def main(argv: list[str] | None = None) -> None:
         phase.cfg.launcher = args.launcher
         if args.amp:
             phase.cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+        distribute_on_cpu(phase.cfg)
     checkpoint = run_phases(phases, resume=args.resume, load_from=load_from)
     print(f'finished; the last checkpoint is {checkpoint}')
 

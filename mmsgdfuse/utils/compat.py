@@ -6,6 +6,7 @@ makes it needless, delete the section and its callers.
 - :func:`allow_safe_resume`: mmengine 0.10 on torch 2.6 and later.
 - :func:`ensure_mmcv_ops`: mmdet 3.3, mmsegmentation 1.2 and mmagic 1.2 on mmcv-lite.
 - :func:`ensure_mmagic_imports`: mmagic 1.2 on numpy 2.
+- :func:`distribute_on_cpu`: mmengine 0.10 with several processes on a machine without GPU.
 - :func:`require_mmcv`, :func:`import_downstream`: messages for what cannot be mended.
 
 Importing mmsgdfuse calls :func:`prepare`, which costs nothing until something needs it: a
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
@@ -225,6 +227,29 @@ class _Bool8Loader(Loader):
             self.loader.exec_module(module)
         finally:
             del names['bool8']
+
+
+# --------------------------------------------------------------------------------------
+# Several processes on the CPU: mmengine 0.10 selects a CUDA device for every process, whatever
+# the backend. Delete once its `init_dist(backend='gloo')` works without one.
+# --------------------------------------------------------------------------------------
+
+
+def distribute_on_cpu(cfg: Config) -> None:
+    """Let a config's Runner work in several processes on a machine without GPU.
+
+    Joins the processes by gloo, from the environment that torchrun sets, and keeps mmengine
+    from placing the model on a GPU. Changes nothing where there is a GPU, or one process.
+
+    Args:
+        cfg: Config of a Runner; its ``model_wrapper_cfg`` is changed in place.
+    """
+    if cfg.get('launcher', 'none') != 'pytorch' or torch.cuda.is_available():
+        return
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    cfg.model_wrapper_cfg = {**wrapper, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None}
 
 
 # --------------------------------------------------------------------------------------

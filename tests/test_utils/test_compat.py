@@ -6,14 +6,16 @@ import importlib
 import io
 import os
 import pickle
+import socket
 import sys
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 from torch._weights_only_unpickler import load as weights_only_load
@@ -26,6 +28,37 @@ def saved(content: object) -> io.BytesIO:
     torch.save(content, stream)
     stream.seek(0)
     return stream
+
+
+class Line(BaseModel):
+    """y = slope * x, to be fitted to y = 2 x."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x, mode='loss'):
+        return dict(loss=(self.slope * x - 2 * x).pow(2).mean())
+
+
+def train_line(folder, epochs: int, **kwargs) -> Runner:
+    runner = Runner(
+        model=Line(),
+        work_dir=str(folder),
+        train_dataloader=dict(
+            dataset=[{'x': torch.ones(1)}] * 4,
+            batch_size=2,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='default_collate'),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
+        default_scope='mmengine',
+        experiment_name=f'{folder.name} {epochs}',
+        **kwargs,
+    )
+    runner.train()
+    return runner
 
 
 class TestSafeResume:
@@ -75,39 +108,53 @@ class TestSafeResume:
             torch.load(saved(Attack()), weights_only=True)
 
     def test_a_runner_resumes(self, tmp_path):
-        class Line(BaseModel):
-            def __init__(self):
-                super().__init__()
-                self.slope = nn.Parameter(torch.zeros(1))
-
-            def forward(self, x, mode='loss'):
-                return dict(loss=(self.slope * x - 2 * x).pow(2).mean())
-
-        def train(epochs: int, resume: bool) -> Runner:
-            runner = Runner(
-                model=Line(),
-                work_dir=str(tmp_path),
-                train_dataloader=dict(
-                    dataset=[{'x': torch.ones(1)}] * 4,
-                    batch_size=2,
-                    sampler=dict(type='DefaultSampler', shuffle=False),
-                    collate_fn=dict(type='default_collate'),
-                ),
-                train_cfg=dict(by_epoch=True, max_epochs=epochs),
-                optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
-                default_scope='mmengine',
-                experiment_name=f'resume{epochs}',
-                resume=resume,
-            )
-            runner.train()
-            return runner
-
         compat.allow_safe_resume()
-        first = train(1, resume=False)
-        second = train(2, resume=True)
+        first = train_line(tmp_path, epochs=1)
+        second = train_line(tmp_path, epochs=2, resume=True)
         assert first.iter == 2
         assert second.iter == 4
         assert len(second.message_hub.get_scalar('train/loss').data[0]) == 4
+
+
+class TestDistributionOnCpu:
+    @pytest.fixture
+    def torchrun(self, monkeypatch):
+        """What torchrun tells the one process of a job, on a machine without GPU."""
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        job = dict(RANK=0, LOCAL_RANK=0, WORLD_SIZE=1, MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+        for name, value in job.items():
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+        yield
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+    @pytest.mark.usefixtures('torchrun')
+    def test_a_runner_trains(self, tmp_path):
+        cfg = Config(dict(launcher='pytorch', model_wrapper_cfg=dict(find_unused_parameters=True)))
+        compat.distribute_on_cpu(cfg)
+        assert torch.distributed.get_backend() == 'gloo'
+        assert cfg.model_wrapper_cfg.find_unused_parameters
+
+        runner = train_line(tmp_path, epochs=1, cfg=cfg, launcher='pytorch')
+
+        assert isinstance(runner.model, MMDistributedDataParallel)
+        assert runner.model.module.slope != 0
+
+    @pytest.mark.parametrize('launcher', ['none', 'slurm'])
+    def test_leaves_others_alone(self, launcher):
+        cfg = Config(dict(launcher=launcher))
+        compat.distribute_on_cpu(cfg)
+        assert cfg.to_dict() == dict(launcher=launcher)
+        assert not torch.distributed.is_initialized()
+
+    def test_leaves_gpus_alone(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        cfg = Config(dict(launcher='pytorch'))
+        compat.distribute_on_cpu(cfg)
+        assert 'model_wrapper_cfg' not in cfg
 
 
 class TestOperators:
