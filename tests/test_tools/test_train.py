@@ -201,13 +201,17 @@ class TestArguments:
         assert planned['resume'] is False
         assert 'the last checkpoint is last.pth' in capsys.readouterr().out
 
-    def test_options(self, train, planned, tmp_path):
+    def test_options(self, train, planned, tmp_path, monkeypatch):
+        # the processes themselves are started in the tests of compat.py
+        distributed = []
+        monkeypatch.setattr(train, 'distribute_on_cpu', distributed.append)
         train.main(
             [str(CONFIG), '--work-dir', str(tmp_path), '--resume', '--launcher', 'pytorch',
              '--load-from', 'mine.pth', '--cfg-options', 'data_root=/elsewhere', 'max_epochs=3']
         )  # fmt: skip
         assert planned['resume'] is True
         assert planned['load_from'] == 'mine.pth'
+        assert distributed == [phase.cfg for phase in planned['phases']]
         for phase in planned['phases']:
             assert phase.work_dir.parent == tmp_path
             assert phase.cfg.launcher == 'pytorch'
