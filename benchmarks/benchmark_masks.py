@@ -1,7 +1,7 @@
 """Time the mask generators on synthetic scenes, on one core.
 
-    python benchmarks/benchmark_masks.py
-    python benchmarks/benchmark_masks.py --generator SAMMaskGenerator --options model_type=vit_b
+python benchmarks/benchmark_masks.py
+python benchmarks/benchmark_masks.py --generator SAMMaskGenerator --options model_type=vit_b
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--sizes', nargs='+', default=['640x480', '1024x768', '1280x1024'],
-                        metavar='WxH')
+    parser.add_argument(
+        '--sizes', nargs='+', default=['640x480', '1024x768', '1280x1024'], metavar='WxH'
+    )
     parser.add_argument('--scenes', type=int, default=5, help='scenes per size')
     parser.add_argument('--threads', type=int, default=1)
     add_generator_arguments(parser)

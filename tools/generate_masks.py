@@ -44,29 +44,69 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     images = parser.add_argument_group('images')
-    images.add_argument('--ir', nargs='+', type=Path, default=[], metavar='FOLDER',
-                        help='folders of infrared images')
-    images.add_argument('--vis', nargs='+', type=Path, default=[], metavar='FOLDER',
-                        help='folders of visible images')
+    images.add_argument(
+        '--ir',
+        nargs='+',
+        type=Path,
+        default=[],
+        metavar='FOLDER',
+        help='folders of infrared images',
+    )
+    images.add_argument(
+        '--vis',
+        nargs='+',
+        type=Path,
+        default=[],
+        metavar='FOLDER',
+        help='folders of visible images',
+    )
     images.add_argument('--recursive', action='store_true', help='descend into subfolders')
-    images.add_argument('--scaling', choices=INFRARED_SCALINGS, default='full',
-                        help='what becomes of 16-bit infrared; as in LoadPair (default: full)')
-    images.add_argument('--percentiles', nargs=2, type=float, default=(0.5, 99.5),
-                        metavar=('LOW', 'HIGH'), help='of --scaling percentile (default: 0.5 99.5)')
+    images.add_argument(
+        '--scaling',
+        choices=INFRARED_SCALINGS,
+        default='full',
+        help='what becomes of 16-bit infrared; as in LoadPair (default: full)',
+    )
+    images.add_argument(
+        '--percentiles',
+        nargs=2,
+        type=float,
+        default=(0.5, 99.5),
+        metavar=('LOW', 'HIGH'),
+        help='of --scaling percentile (default: 0.5 99.5)',
+    )
 
     masks = parser.add_argument_group('masks')
     add_generator_arguments(masks)
-    masks.add_argument('--cache-dir', type=Path, default=Path('work_dirs/mask_cache'),
-                       help='root of the cache (default: work_dirs/mask_cache)')
+    masks.add_argument(
+        '--cache-dir',
+        type=Path,
+        default=Path('work_dirs/mask_cache'),
+        help='root of the cache (default: work_dirs/mask_cache)',
+    )
     masks.add_argument('--overwrite', action='store_true', help='compute again what is there')
-    masks.add_argument('--sheet', type=Path, metavar='FILE',
-                       help='draw a contact sheet (image, segments, mask) into this file')
-    masks.add_argument('--sheet-images', type=int, default=12, metavar='N',
-                       help='images on the sheet, evenly spread (default: 12)')
+    masks.add_argument(
+        '--sheet',
+        type=Path,
+        metavar='FILE',
+        help='draw a contact sheet (image, segments, mask) into this file',
+    )
+    masks.add_argument(
+        '--sheet-images',
+        type=int,
+        default=12,
+        metavar='N',
+        help='images on the sheet, evenly spread (default: 12)',
+    )
 
     work = parser.add_argument_group('sharing the work')
-    work.add_argument('--shard', type=shard, default=(1, 1), metavar='i/n',
-                      help='do the i-th of n parts (from 1); multiplies with torchrun')
+    work.add_argument(
+        '--shard',
+        type=shard,
+        default=(1, 1),
+        metavar='i/n',
+        help='do the i-th of n parts (from 1); multiplies with torchrun',
+    )
     args = parser.parse_args(argv)
     if not args.ir and not args.vis:
         parser.error('give folders of images as --ir, --vis or both')

@@ -36,11 +36,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('folder', type=Path, help='holds the images and the labels')
     parser.add_argument('--images', default='ir', help='its folder of images (default: ir)')
     parser.add_argument('--labels', default='labels', help='its folder of boxes (default: labels)')
-    parser.add_argument('--class-names', nargs='+', metavar='NAME',
-                        default=['person', 'bicycle', 'car'],
-                        help='names of the class ids from 0 (default: person bicycle car)')
-    parser.add_argument('--threshold', type=float, default=0.0,
-                        help='mask values above it count as covered (default: 0)')
+    parser.add_argument(
+        '--class-names',
+        nargs='+',
+        metavar='NAME',
+        default=['person', 'bicycle', 'car'],
+        help='names of the class ids from 0 (default: person bicycle car)',
+    )
+    parser.add_argument(
+        '--threshold',
+        type=float,
+        default=0.0,
+        help='mask values above it count as covered (default: 0)',
+    )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers there, too')
     add_generator_arguments(parser)
     return parser.parse_args(argv)
