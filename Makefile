@@ -27,7 +27,7 @@ help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: $(DEMO) ## Fuse the pair that ships with the package into outputs/demo
+demo: $(DEMO) ## Fuse the pair that ships with the package into outputs/demo (10 seconds)
 	@echo 'The fused image and a panel of all steps are in outputs/demo.'
 
 $(DEMO): $(READY) $(SOURCES)
@@ -36,8 +36,8 @@ $(DEMO): $(READY) $(SOURCES)
 	@touch $@
 
 .PHONY: test
-test: $(READY) ## Run all tests (some minutes)
-	@echo 'Running all tests; on two cores this takes less than 10 minutes ...'
+test: $(READY) ## Run all tests (about 4 minutes on two cores)
+	@echo 'Running all tests; on two cores this takes about 4 minutes ...'
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: test-fast
@@ -47,7 +47,7 @@ test-fast: $(READY) ## Run the tests without the slow end-to-end ones
 		-m 'not slow' $(ARGS)
 
 .PHONY: lint
-lint: $(READY) ## Check style and types, changing nothing (about a minute)
+lint: $(READY) ## Check style and types, changing nothing (half a minute)
 	@echo 'Checking style ...'
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -60,7 +60,7 @@ format: $(READY) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 .PHONY: install
-install: $(READY) ## Set up .venv alone (some minutes, 6 GB)
+install: $(READY) ## Set up .venv alone (about 2 minutes and a download, 6 GB)
 	@echo 'Ready: source .venv/bin/activate'
 
 $(CREATED):
@@ -81,7 +81,7 @@ $(CREATED):
 
 $(PACKAGES): requirements/lock.txt $(CREATED)
 	@echo 'Installing the pinned packages into .venv, about 6 GB with torch and its GPU libraries;'
-	@echo 'this takes 3 to 10 minutes. What is downloaded or installed already is not fetched again ...'
+	@echo 'this takes about 2 minutes and the download. What is downloaded or installed already is not fetched again ...'
 	@# pip takes a package that it was interrupted in for installed; without this folder it does not
 	@for info in .venv/lib/python*/site-packages/*.dist-info; do \
 		[[ -e $$info/INSTALLER && -e $$info/RECORD ]] || rm -rf "$$info"; \
