@@ -99,8 +99,8 @@ def ensure_mmcv_ops() -> None:
     From then on, where one of them asks for ``mmcv._ext`` and no compiled module is
     installed, a stand-in answers: ``nms`` is torchvision's, the sigmoid focal loss is written
     in torch, and any other operator raises ``NotImplementedError`` with the remedy when it is
-    called. That serves YOLOX, RetinaNet, DeepLabV3+ and SegFormer on CPU and GPU. Compiled
-    operators are used wherever they are installed. Nothing is imported by this call.
+    called. That serves YOLOX, RetinaNet, DeepLabV3+ and SegFormer. Compiled operators are
+    used wherever they are installed. Nothing is imported by this call.
     """
     if not any(isinstance(finder, _StandInFinder) for finder in sys.meta_path):
         # last, so that it is asked only when no installed package has the module

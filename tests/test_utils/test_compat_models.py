@@ -24,6 +24,8 @@ SEGMENTORS = {
     'SegFormer': 'segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
 }
 
+DEVICES = ('cpu', pytest.param('cuda', marks=pytest.mark.gpu))
+
 
 def build(scope: str, config: str) -> BaseModel:
     pytest.importorskip(scope)
@@ -87,9 +89,10 @@ def train_once(model: BaseModel, batch: dict) -> None:
     assert any((new != old).any() for new, old in zip(model.parameters(), before))
 
 
+@pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('name', list(DETECTORS))
-def test_detector(name):
-    model = build('mmdet', DETECTORS[name])
+def test_detector(name, device):
+    model = build('mmdet', DETECTORS[name]).to(device)
     train_once(model, detection_batch())
     model.eval()
     # with random weights scores are low; all are kept, so that nms has work
@@ -100,9 +103,10 @@ def test_detector(name):
     assert (found.scores[:-1] >= found.scores[1:]).all()
 
 
+@pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('name', list(SEGMENTORS))
-def test_segmentor(name):
-    model = build('mmseg', SEGMENTORS[name])
+def test_segmentor(name, device):
+    model = build('mmseg', SEGMENTORS[name]).to(device)
     train_once(model, segmentation_batch())
     model.eval()
     with torch.no_grad():
