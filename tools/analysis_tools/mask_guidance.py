@@ -83,8 +83,12 @@ def _like(mask: np.ndarray, like: FusionResult) -> np.ndarray:
 def measure(result: FusionResult, right: FusionResult) -> dict[str, float]:
     """The numbers of one image; see the top of this file."""
     weight = np.maximum(right.mask_ir, right.mask_vis)
-    fused, ir, vis = (to_luma(image) for image in (result.fused, result.ir, result.vis))
-    change = np.abs(fused - to_luma(right.fused))
+    fused, ir, vis, reference = (
+        # luma is uint8, whose differences would wrap
+        to_luma(image).astype(np.float64)
+        for image in (result.fused, result.ir, result.vis, right.fused)
+    )
+    change = np.abs(fused - reference)
     intensity = np.abs(fused - np.maximum(ir, vis))
     gradient = np.abs(_gradient(fused) - np.maximum(_gradient(ir), _gradient(vis)))
     return dict(
@@ -123,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     table = Table('masks', *rows['right'], title=f'{len(pairs)} pairs of {args.folder}')
     for source, row in rows.items():
         table.add_row(source, *(f'{value:.3f}' for value in row.values()))
-    Console().print(table)
+    Console(width=140).print(table)
     if args.json:
         with atomic_path(args.json) as temporary:
             temporary.write_text(json.dumps(rows, indent=2) + '\n', encoding='utf-8')
