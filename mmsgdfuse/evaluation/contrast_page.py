@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from mmsgdfuse.evaluation.folders import Sample, read_8bit
 from mmsgdfuse.evaluation.functional import METRIC_INFOS
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.scoring import read_result
+from mmsgdfuse.utils.inline import image_url
 
 _STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 110rem; padding: 0 1rem;
@@ -46,17 +45,6 @@ def largest_differences(
         np.flatnonzero(np.isfinite(difference)).tolist(), key=lambda i: -abs(difference[i])
     )
     return [(scores.images[i], float(difference[i])) for i in order[:count]]
-
-
-def _inline_image(image: np.ndarray, width: int) -> str:
-    """An image as the text of a data URL, scaled down to ``width``."""
-    if image.shape[1] > width:
-        height = max(1, round(image.shape[0] * width / image.shape[1]))
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    if image.ndim == 3 and image.shape[2] == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return 'data:image/jpeg;base64,' + base64.b64encode(encoded.tobytes()).decode('ascii')
 
 
 def contrast_page(
@@ -103,7 +91,7 @@ def contrast_page(
         }
         figures = ''.join(
             f'<figure><img alt="{html.escape(f"{shown} of {name}")}" '
-            f'src="{_inline_image(_shown_image(files[name], shown), width)}">'
+            f'src="{image_url(_shown_image(files[name], shown), width, quality=90)}">'
             f'<figcaption>{html.escape(caption)}</figcaption></figure>'
             for shown, caption in captions.items()
         )

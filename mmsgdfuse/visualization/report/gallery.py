@@ -10,8 +10,8 @@ import numpy as np
 
 from mmsgdfuse.evaluation.folders import Sample, match_folders
 from mmsgdfuse.utils.image_io import read_infrared, read_visible
+from mmsgdfuse.utils.inline import image_url
 from mmsgdfuse.visualization.report.errors import ReportError
-from mmsgdfuse.visualization.report.inline import image_url
 
 SOURCES = ('infrared', 'visible')
 

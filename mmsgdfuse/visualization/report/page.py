@@ -12,10 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mmsgdfuse.evaluation.tables import Table
+from mmsgdfuse.utils.inline import data_url
 from mmsgdfuse.version import __version__
 from mmsgdfuse.visualization.report.curves import describe_gaps, draw_losses
 from mmsgdfuse.visualization.report.gallery import Picture
-from mmsgdfuse.visualization.report.inline import data_url
 from mmsgdfuse.visualization.report.metrics import evaluation_tables, value_table
 from mmsgdfuse.visualization.report.run import PhaseLog
 from mmsgdfuse.visualization.report.sources import Findings
