@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -133,6 +134,15 @@ def test_inputs_are_not_changed(large_triple):
     fusion_metrics(*large_triple)
     for plane, copy in zip(large_triple, before):
         np.testing.assert_array_equal(plane, copy)
+
+
+def test_no_thread_but_this_one_works(large_triple):
+    """The threads of BLAS go on at full speed for a while when they have nothing left to do."""
+    everyone, this_one = time.process_time(), time.thread_time()
+    for _ in range(5):
+        fusion_metrics(*large_triple, PAPER_METRICS)
+    this_one = time.thread_time() - this_one
+    assert time.process_time() - everyone < 1.2 * this_one
 
 
 def test_exchanging_the_sources_changes_no_sum(large_triple):
