@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmsgdfuse.models.losses.functional import luma
+from mmsgdfuse.models.luma_step import luma_step, start_from_the_brighter
 from mmsgdfuse.registry import MODELS
 
 PREDICTIONS = ('image', 'luma')
@@ -113,8 +114,7 @@ class HFAH(nn.Module):
         )
         if prediction == 'luma':
             self.contrast = nn.Parameter(torch.tensor(float(contrast)))
-            for parameter in self.fuse[-1].parameters():
-                nn.init.zeros_(parameter)
+            start_from_the_brighter(self.fuse[-1])
 
     def forward(self, features: Sequence[Sequence[Tensor]], ir: Tensor, vis: Tensor) -> Tensor:
         if len(features) != self.num_timesteps:
@@ -138,9 +138,4 @@ class HFAH(nn.Module):
     def _to_image(self, output: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
         if self.prediction == 'image':
             return torch.tanh(output)
-        weight, residual = output.chunk(2, dim=1)
-        difference = ir - luma(vis)
-        change = torch.sigmoid(weight + self.contrast * difference) * difference
-        change = change + self.residual_scale * torch.tanh(residual)
-        # the same step on R, G and B moves the luma by that step and leaves Cb and Cr alone
-        return (vis + change).clamp(-1, 1)
+        return luma_step(output, ir - luma(vis), vis, self.contrast, self.residual_scale)

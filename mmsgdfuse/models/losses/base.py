@@ -37,7 +37,7 @@ class FusionLoss(nn.Module, metaclass=ABCMeta):
         # Variances of grey levels need more digits than half precision has, so losses leave
         # automatic mixed precision.
         with torch.autocast(fused.device.type, enabled=False):
-            fused, ir, vis = (_at_least_single(image) for image in (fused, ir, vis))
+            fused, ir, vis = (at_least_single(image) for image in (fused, ir, vis))
             return self.loss_weight * self.measure(fused, ir, vis, mask)
 
     @abstractmethod
@@ -45,7 +45,8 @@ class FusionLoss(nn.Module, metaclass=ABCMeta):
         """The loss before its weight; arguments as in :meth:`forward`."""
 
 
-def _at_least_single(image: Tensor) -> Tensor:
+def at_least_single(image: Tensor) -> Tensor:
+    """The image in single precision, or in double if it is that already."""
     return image.to(torch.promote_types(image.dtype, torch.float32))
 
 
