@@ -20,10 +20,9 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmsgdfuse.apis import FusionInferencer
+from mmsgdfuse.apis import MODES, FusionInferencer
 from mmsgdfuse.apis.sources import ImagePair, find_sources
 from mmsgdfuse.masks import CheckpointError
-from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
 from mmsgdfuse.utils.image_io import IMAGE_SUFFIXES, INFRARED_SCALINGS, write_image
 
 
@@ -59,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     model.add_argument('--weights', help='*.safetensors, or *.pth with --config (default: shipped)')
     model.add_argument('--config', help='config that the weights were trained with')
     model.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: the GPU if any)")
-    model.add_argument('--mode', choices=INFERENCE_MODES, help='how to infer (default: features)')
+    model.add_argument('--mode', choices=MODES, help='how to infer (default: features)')
     model.add_argument('--seed', type=int, help='of the diffusion noise (default: 0)')
     model.add_argument('--num-steps', type=int, help="sampling steps of 'refine' and 'sample'")
     model.add_argument(
@@ -67,7 +66,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
 
     masks = parser.add_argument_group(
-        'masks', 'By default they are generated without weights, as the model was trained.'
+        'masks',
+        'By default they are generated without weights, as the model was trained; a '
+        'student does without.',
     )
     source = masks.add_mutually_exclusive_group()
     source.add_argument(

@@ -15,19 +15,21 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 from mmsgdfuse.apis.arrays import as_image, as_mask
-from mmsgdfuse.apis.assets import DEFAULT_WEIGHTS
 from mmsgdfuse.apis.recipe import Recipe
 from mmsgdfuse.datasets.transforms import GenerateMasks, PackFusionInputs
 from mmsgdfuse.masks import BaseMaskGenerator
-from mmsgdfuse.models.fusers import BaseFuser
+from mmsgdfuse.models.fusers import BaseFuser, StudentFuser
 from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
 from mmsgdfuse.registry import MASK_GENERATORS, SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
+from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
 from mmsgdfuse.utils.image_io import check_scaling, read_infrared, read_labels, read_visible
 from mmsgdfuse.utils.weights import load_weights, read_metadata
 from mmsgdfuse.visualization import fusion_panel
 
 MIN_SIDE = 32
+STUDENT = 'student'
+MODES = (*INFERENCE_MODES, STUDENT)
 
 Source = str | os.PathLike | np.ndarray
 MaskSource = Source | None
@@ -74,12 +76,15 @@ class FusionInferencer:
         weights: ``*.safetensors``, or checkpoint of tools/train.py (``*.pth``). Default: the
             shipped ones.
         device: 'cpu', 'cuda', 'cuda:1', ... Default: the GPU if there is one.
-        mode: How SGDFuse infers, ``'features'``, ``'refine'`` or ``'sample'`` (docs/fuse.md
-            compares them). Default: as the model is configured; 'features' for the shipped one.
+        mode: How SGDFuse infers, ``'features'``, ``'refine'`` or ``'sample'``, or ``'student'``:
+            its student, a small network of its own weights, without masks and diffusion
+            (docs/fuse.md compares them). Default: as the model is configured; 'features' for the
+            shipped one.
         masks: Where the masks come from: a mask generator or its config, such as
             ``dict(type='SAMMaskGenerator', checkpoint='sam_vit_b.pth')``, for both images; or
             the config of a transform that adds them (``GenerateMasks``, ``LoadMasks``,
-            ``DropMask``, ...), or a list of these. Default: as the model was tested in training.
+            ``DropMask``, ...), or a list of these. Default: as the model was tested in training;
+            none for a student.
         mask_cache: Folder in which computed masks are kept. Default: they are not.
         seed: Seed of the diffusion noise. Default: as the model is configured, 0 for the shipped.
         num_steps: Sampling steps of 'refine' and 'sample'. Default: as the model is configured.
@@ -129,7 +134,7 @@ class FusionInferencer:
         if device is None:
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
         self.device = torch.device(device)
-        self.model, configured = _load(config, weights)
+        self.model, configured = _load(config, weights, mode)
         _configure(
             self.model,
             inference_mode=mode,
@@ -254,13 +259,15 @@ def fuse(ir: Source, vis: Source, **kwargs: Any) -> np.ndarray:
 
 
 def _load(
-    config: str | os.PathLike | Config | BaseFuser | None, weights: str | os.PathLike | None
+    config: str | os.PathLike | Config | BaseFuser | None,
+    weights: str | os.PathLike | None,
+    mode: str | None,
 ) -> tuple[BaseFuser, list[dict[str, Any]]]:
     """The model, and the configs of the masks that belong to it."""
     if isinstance(config, BaseFuser):
         if weights is not None:
             load_weights(config, weights)
-        return config, [dict(type='GenerateMasks')]
+        return config, [dict(type='GenerateMasks')] if config.needs_masks else []
     if config is not None:
         if weights is None:
             raise ValueError(
@@ -269,7 +276,7 @@ def _load(
             )
         recipe = Recipe.from_config(config)
     else:
-        weights = _shipped_weights() if weights is None else weights
+        weights = _shipped_weights(mode) if weights is None else weights
         metadata = read_metadata(weights)
         if 'model' not in metadata:
             raise ValueError(
@@ -282,21 +289,31 @@ def _load(
     return model, recipe.masks
 
 
-def _shipped_weights() -> Path:
-    if not DEFAULT_WEIGHTS.is_file():
+def _shipped_weights(mode: str | None) -> Path:
+    path, config = DEFAULT_WEIGHTS, 'sgdfuse-compact_ivif'
+    if mode == STUDENT:
+        path, config = STUDENT_WEIGHTS, 'sgdfuse-student_ivif'
+    if not path.is_file():
         raise FileNotFoundError(
-            f'{DEFAULT_WEIGHTS}: the weights that ship with the package are missing; install it '
-            'again, or train some (python tools/train.py configs/sgdfuse-compact_ivif.py), export '
-            'them (tools/model_converters/export_weights.py) and give the file as weights'
+            f'{path}: the weights that ship with the package are missing; install it again, or '
+            f'train some (python tools/train.py configs/{config}.py), export them '
+            '(tools/model_converters/export_weights.py) and give the file as weights'
         )
-    return DEFAULT_WEIGHTS
+    return path
 
 
 def _configure(model: BaseFuser, **options: Any) -> None:
     """Set those options that are not None."""
     mode = options['inference_mode']
-    if mode is not None and mode not in INFERENCE_MODES:
-        raise ValueError(f'mode must be one of {INFERENCE_MODES}, found {mode!r}')
+    if mode is not None and mode not in MODES:
+        raise ValueError(f'mode must be one of {MODES}, found {mode!r}')
+    if mode == STUDENT:
+        if not isinstance(model, StudentFuser):
+            raise ValueError(
+                f"mode 'student' is a network of its own, found {type(model).__name__}; give a "
+                "student's weights, or none for the student that ships with the package"
+            )
+        options['inference_mode'] = None
     for name, value in options.items():
         if value is None:
             continue
@@ -349,5 +366,7 @@ def _to_result(results: dict[str, Any], sample: FusionDataSample) -> FusionResul
         mask = results.get(name)
         images[name] = None if mask is None else mask[..., 0]
     for name in ('ir', 'vis'):
-        images[name] = np.rint(results[name]).astype(np.uint8)
+        image = results[name]
+        # rint makes 8-bit integers half-precision numbers, which is slow
+        images[name] = image.copy() if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
     return FusionResult(**images)  # type: ignore[arg-type]

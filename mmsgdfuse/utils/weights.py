@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mmsgdfuse.utils.compat import allow_safe_resume
 from mmsgdfuse.utils.image_io import atomic_path
 
-TRAINING_ONLY = ('losses', 'noise_loss')
+TRAINING_ONLY = ('losses', 'noise_loss', 'distillation', 'teacher')
 _METADATA_KEY = 'mmsgdfuse'
 _CHECKPOINT_META = ('experiment_name', 'epoch', 'iter', 'seed')
 _SHOWN = 3

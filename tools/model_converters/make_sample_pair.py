@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmsgdfuse.apis.assets import SAMPLE_IR, SAMPLE_VIS
 from mmsgdfuse.datasets.synthetic import synthetic_scene
+from mmsgdfuse.utils.assets import SAMPLE_IR, SAMPLE_VIS
 from mmsgdfuse.utils.image_io import write_image
 
 

@@ -28,7 +28,12 @@ class BaseFuser(BaseModel, metaclass=ABCMeta):
         data_preprocessor: Config of the preprocessor; ``None`` is a
             :class:`FusionDataPreprocessor` that pads to :attr:`size_divisor`.
         init_cfg: mmengine's initialisation config. Default None.
+
+    Attributes:
+        needs_masks (bool): Whether inference reads ``mask_ir`` and ``mask_vis``.
     """
+
+    needs_masks = False
 
     def __init__(
         self, data_preprocessor: dict | nn.Module | None = None, init_cfg: dict | None = None

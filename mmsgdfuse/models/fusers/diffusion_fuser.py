@@ -47,6 +47,8 @@ class DiffusionFuser(BaseFuser):
             the schedule.
     """
 
+    needs_masks = True
+
     def __init__(
         self,
         preliminary: dict | None = None,

@@ -1,6 +1,7 @@
 """The losses of all three training phases."""
 
 from mmsgdfuse.models.losses.base import FusionLoss
+from mmsgdfuse.models.losses.distillation import DistillationLoss
 from mmsgdfuse.models.losses.noise import NoisePredictionLoss
 from mmsgdfuse.models.losses.pixel import (
     InfraredIntensityLoss,
@@ -18,6 +19,7 @@ from mmsgdfuse.models.losses.structure import (
 
 __all__ = [
     'DifferenceCorrelationLoss',
+    'DistillationLoss',
     'EdgePreservationLoss',
     'FusionLoss',
     'InfraredIntensityLoss',
