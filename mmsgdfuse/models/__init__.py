@@ -2,7 +2,6 @@
 
 from mmsgdfuse.models.data_preprocessors import *  # noqa: F403
 from mmsgdfuse.models.diffusion import *  # noqa: F403
-from mmsgdfuse.models.downstream import *  # noqa: F403
 from mmsgdfuse.models.fusers import *  # noqa: F403
 from mmsgdfuse.models.losses import *  # noqa: F403
 from mmsgdfuse.models.preliminary import *  # noqa: F403
