@@ -8,6 +8,8 @@ are roots of their own.
 ``locations`` are imported on first use: importing the package itself stays cheap.
 """
 
+from contextlib import AbstractContextManager
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import EVALUATOR as MMENGINE_EVALUATOR
@@ -67,6 +69,12 @@ FUNCTIONS = Registry(
     scope=SCOPE,
     locations=['mmsgdfuse.engine'],
 )
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope=SCOPE,
+    locations=['mmsgdfuse.engine'],
+)
 VISUALIZERS = Registry(
     'visualizer',
     parent=MMENGINE_VISUALIZERS,
@@ -82,7 +90,6 @@ LOG_PROCESSORS = Registry('log_processor', parent=MMENGINE_LOG_PROCESSORS, scope
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope=SCOPE)
 MODEL_WRAPPERS = Registry('model_wrapper', parent=MMENGINE_MODEL_WRAPPERS, scope=SCOPE)
 OPTIMIZERS = Registry('optimizer', parent=MMENGINE_OPTIMIZERS, scope=SCOPE)
-OPTIM_WRAPPERS = Registry('optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE)
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor', parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, scope=SCOPE
 )
@@ -93,22 +100,35 @@ WEIGHT_INITIALIZERS = Registry(
     'weight initializer', parent=MMENGINE_WEIGHT_INITIALIZERS, scope=SCOPE
 )
 
-NOISE_SCHEDULES = Registry(
+
+class RootRegistry(Registry):
+    """A registry without a parent in mmengine.
+
+    Under the default scope of another package mmengine would look for that package's part of
+    the tree, which cannot be there, and warn on every build. So what is built here is built
+    under our own scope, unless its config names another one by ``_scope_``.
+    """
+
+    def switch_scope_and_registry(self, scope: str | None) -> AbstractContextManager[Registry]:
+        return super().switch_scope_and_registry(scope or self.scope)
+
+
+NOISE_SCHEDULES = RootRegistry(
     'noise schedule',
     scope=SCOPE,
     locations=['mmsgdfuse.models.diffusion'],
 )
-DIFFUSION_SCHEDULERS = Registry(
+DIFFUSION_SCHEDULERS = RootRegistry(
     'diffusion scheduler',
     scope=SCOPE,
     locations=['mmsgdfuse.models.diffusion'],
 )
-MASK_GENERATORS = Registry(
+MASK_GENERATORS = RootRegistry(
     'mask generator',
     scope=SCOPE,
     locations=['mmsgdfuse.masks'],
 )
-MASK_COMPOSERS = Registry(
+MASK_COMPOSERS = RootRegistry(
     'mask composer',
     scope=SCOPE,
     locations=['mmsgdfuse.masks'],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -85,6 +86,24 @@ def test_another_package_builds_every_class(scope, pairs):
             except Exception as error:  # noqa: BLE001  (all failures are reported together)
                 failures.append(f'{name} {key}: {type(error).__name__}: {error}')
     assert not failures, 'not built; MINIMAL says what has no default:\n' + '\n'.join(failures)
+
+
+@pytest.mark.parametrize('scope', [*SCOPES, 'mmagic'])
+def test_roots_of_our_own_build_in_silence_under_another_scope(scope, monkeypatch):
+    """mmengine warns where it finds no part of the default scope's package in a registry."""
+    pytest.importorskip(scope)
+    warned = []
+    monkeypatch.setattr('mmengine.logging.print_log', lambda text, *_, **kw: warned.append(kw))
+    with DefaultScope.overwrite_default_scope(scope):
+        for _, root, name in registered():
+            if (
+                root.parent is None
+                and root.scope == registry.SCOPE
+                and inspect.isclass(root.get(name))
+            ):
+                root.build(dict(type=name, **MINIMAL.get(name, {})))
+        assert DefaultScope.get_current_instance().scope_name == scope
+    assert not [kw for kw in warned if kw.get('level', 0) >= logging.WARNING]
 
 
 def test_nothing_registered_is_missed():
