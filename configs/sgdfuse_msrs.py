@@ -2,16 +2,20 @@
 # As a config of its own (test, fuse) this is the last phase's.
 _base_ = './sgdfuse/sgdfuse-fusion_1xb24-200e_msrs.py'
 
+# a config that inherits this one and changes a network or the data changes it in every phase
+data = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+diffusion = ('denoiser', 'schedule', 'sampler', 'prediction_type')
 phases = [
-    dict(name='preliminary', config='sgdfuse/sgdfuse-preliminary_1xb24-200e_msrs.py'),
+    dict(
+        name='preliminary',
+        config='{{ fileDirname }}/sgdfuse/sgdfuse-preliminary_1xb24-200e_msrs.py',
+        takes=('model.preliminary', *data),
+    ),
     dict(
         name='diffusion',
-        config='sgdfuse/sgdfuse-diffusion_1xb24-200e_msrs.py',
+        config='{{ fileDirname }}/sgdfuse/sgdfuse-diffusion_1xb24-200e_msrs.py',
         inherits=('preliminary',),
+        takes=('model.preliminary', *(f'model.{key}' for key in diffusion), *data),
     ),
-    dict(
-        name='fusion',
-        config='sgdfuse/sgdfuse-fusion_1xb24-200e_msrs.py',
-        inherits=('preliminary', 'denoiser'),
-    ),
+    dict(name='fusion', inherits=('preliminary', 'denoiser')),
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import barrier
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -45,24 +46,26 @@ def plan_phases(cfg: Config, work_dir: str | Path, options: dict | None = None) 
     """Read the phases of an entry config.
 
     Args:
-        cfg: Config with ``phases``, a list of ``dict(name, config, inherits)`` whose
-            ``config`` is a path relative to the entry's folder. A config without ``phases``
-            is one phase of its own.
+        cfg: Config with ``phases``, a list of ``dict(name, config, inherits, takes)``.
+            ``config`` is a path relative to the entry's folder; without it the phase is the
+            entry itself, which suits the last one. ``takes`` names, by dotted keys, what such
+            a file gets from the entry in place of its own, so that a config that inherits the
+            entry and changes a network or the data changes it in every phase. A config without
+            ``phases`` is one phase of its own.
         work_dir: Folder under which each phase gets its own.
         options: ``--cfg-options``, merged into the config of every phase.
 
     Raises:
-        ValueError: Two phases have the same name.
+        ValueError: Two phases have the same name, or one takes what the entry does not have.
     """
     work_dir = Path(work_dir)
     if 'phases' not in cfg:
         alone = copy.deepcopy(cfg)
         alone.work_dir = str(work_dir)
         return [Phase(work_dir.name, merge_options(alone, options))]
-    folder = Path(cfg.filename).parent
     phases = []
     for entry in cfg.phases:
-        phase_cfg = merge_options(Config.fromfile(folder / entry.config), options)
+        phase_cfg = merge_options(_phase_config(cfg, entry), options)
         phase_cfg.work_dir = str(work_dir / entry.name)
         phase_cfg.experiment_name = f'{Path(cfg.filename).stem}_{entry.name}'
         phases.append(Phase(entry.name, phase_cfg, tuple(entry.get('inherits', ()))))
@@ -70,6 +73,26 @@ def plan_phases(cfg: Config, work_dir: str | Path, options: dict | None = None) 
     if len(set(names)) < len(names):
         raise ValueError(f'{cfg.filename}: phases need names of their own, found {names}')
     return phases
+
+
+def _phase_config(cfg: Config, entry: ConfigDict) -> Config:
+    """The config of one entry of ``cfg.phases``."""
+    if 'config' not in entry:
+        phase_cfg = copy.deepcopy(cfg)
+        phase_cfg.pop('phases')
+        return phase_cfg
+    phase_cfg = Config.fromfile(Path(cfg.filename).parent / entry.config)
+    for key in entry.get('takes', ()):
+        try:
+            taken = attrgetter(key)(cfg)
+        except AttributeError as error:
+            raise ValueError(
+                f'{cfg.filename}: phase {entry.name} takes {key}, which the config does not '
+                'have; set it there, or leave it out of `takes`'
+            ) from error
+        owner, _, name = key.rpartition('.')
+        setattr(attrgetter(owner)(phase_cfg) if owner else phase_cfg, name, copy.deepcopy(taken))
+    return phase_cfg
 
 
 def select_phase(

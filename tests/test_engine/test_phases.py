@@ -110,6 +110,36 @@ class TestPlan:
         assert cfg.data_root == 'data'
         assert 'work_dir' not in cfg
 
+    def test_a_phase_without_a_file_is_the_entry_itself(self, entry, tmp_path):
+        entry.phases[1].pop('config')
+        entry.model.seed = 5
+        _, two = plan_phases(entry, tmp_path / 'work', {'data_root': '/other'})
+        assert two.cfg.model == dict(type='DiffusionFuser', seed=5)
+        assert two.cfg.data_root == '/other'
+        assert two.max_epochs == 3
+        # by itself it is one phase, and the entry stays as it was
+        assert 'phases' not in two.cfg
+        assert len(entry.phases) == 2
+        assert entry.data_root == 'data'
+
+    def test_a_phase_takes_from_the_entry(self, entry, tmp_path):
+        entry.phases[0].takes = ('model.preliminary', 'train_dataloader')
+        entry.model.preliminary = dict(type='PreliminaryNet', depth=2)
+        entry.train_dataloader = dict(dataset=dict(data_root='data', indices=3))
+        one, two = plan_phases(entry, tmp_path / 'work', {'data_root': '/other'})
+        assert one.cfg.model == dict(
+            type='PreliminaryFuser', preliminary=dict(type='PreliminaryNet', depth=2)
+        )
+        assert one.cfg.train_dataloader == dict(dataset=dict(data_root='/other', indices=3))
+        assert one.max_epochs == 2
+        assert 'preliminary' not in two.cfg.model
+        assert entry.train_dataloader.dataset.data_root == 'data'
+
+    def test_what_is_taken_must_be_there(self, entry, tmp_path):
+        entry.phases[0].takes = ('model.head',)
+        with pytest.raises(ValueError, match=r'phase one takes model\.head, which the config does'):
+            plan_phases(entry, tmp_path)
+
     def test_names_must_differ(self, entry, tmp_path):
         entry.phases[1].name = 'one'
         with pytest.raises(ValueError, match='phases need names of their own'):
