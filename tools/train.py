@@ -9,7 +9,6 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
@@ -37,7 +36,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--phase', help='train this phase alone')
     parser.add_argument('--load-from', help='checkpoint that the first phase starts from')
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision; needs a GPU')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='automatic mixed precision: float16 on a GPU, bfloat16 on a CPU',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -56,11 +59,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def mixed_precision() -> dict:
+    """What ``--amp`` changes in a config's ``optim_wrapper``, by the device that trains."""
+    if torch.cuda.is_available():
+        return dict(type='AmpOptimWrapper', loss_scale='dynamic')
+    return dict(type='mmsgdfuse.BFloat16OptimWrapper')
+
+
 def main(argv: list[str] | None = None) -> None:
     """Train."""
     args = parse_args(argv)
-    if args.amp and not torch.cuda.is_available():
-        sys.exit('--amp needs a CUDA GPU and none was found; train without --amp')
     register_all_modules()
 
     cfg = Config.fromfile(args.config)
@@ -73,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
         import_packages_of(phase.cfg)
         phase.cfg.launcher = args.launcher
         if args.amp:
-            phase.cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+            phase.cfg.optim_wrapper.update(mixed_precision())
         distribute_on_cpu(phase.cfg)
     checkpoint = run_phases(phases, resume=args.resume, load_from=load_from)
     print(f'finished; the last checkpoint is {checkpoint}')

@@ -3,9 +3,11 @@
 from mmsgdfuse.engine.checkpoints import AtomicLocalBackend, epoch_checkpoints, latest_checkpoint
 from mmsgdfuse.engine.hooks import EpochSeedHook, seed_worker
 from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases, select_phase
+from mmsgdfuse.engine.precision import BFloat16OptimWrapper
 
 __all__ = [
     'AtomicLocalBackend',
+    'BFloat16OptimWrapper',
     'EpochSeedHook',
     'Phase',
     'epoch_checkpoints',
