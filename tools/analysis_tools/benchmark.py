@@ -198,7 +198,9 @@ class Bench:
                 (model.denoiser,),
             )
             parts['hfah'] = Part(
-                'HFAH', lambda: model.head(features, inputs['ir'], inputs['vis']), (model.head,)
+                'HFAH',
+                lambda: model.head(features, inputs['ir'], inputs['vis'], condition[:, 3:]),
+                (model.head,),
             )
         return parts
 

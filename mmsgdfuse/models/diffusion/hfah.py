@@ -51,6 +51,8 @@ class HFAH(nn.Module):
         source_skip: Whether the source images enter beside the features: everything of
             ``vis`` would otherwise have to pass through F1. Off is the paper's wiring.
             Default True.
+        mask_skip: Whether the masks enter beside the source images, too, so that the head need
+            not find them in noised features again. Needs ``source_skip``. Default False.
         prediction: ``'image'`` (the paper): three channels through tanh. ``'luma'``: a weight
             per pixel that blends the luma of the two sources and a residual through tanh;
             the visible image's chroma is kept as it is, which rules out a change of hue. The
@@ -62,11 +64,13 @@ class HFAH(nn.Module):
 
     Shape:
         features: per timestep a list of (N, C_l, H_l, W_l); ir (N, 1, H, W) and
-        vis (N, 3, H, W) in [-1, 1] -> (N, 3, H, W) in [-1, 1].
+        vis (N, 3, H, W) in [-1, 1]; masks, M_ir and M_vis scaled to [-1, 1], (N, 2, H, W)
+        -> (N, 3, H, W) in [-1, 1].
 
     Raises:
-        ValueError: ``prediction`` is unknown, or the number of timesteps or levels given to
-            ``forward`` is not the one the head was built for.
+        ValueError: ``prediction`` is unknown, ``mask_skip`` is set without ``source_skip``,
+            or the number of timesteps or levels given to
+            ``forward`` is not the one the head was built for, or ``masks`` are missing.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class HFAH(nn.Module):
         hidden_channels: int = 64,
         num_convs: int = 2,
         source_skip: bool = True,
+        mask_skip: bool = False,
         prediction: str = 'image',
         residual_scale: float = 0.5,
         contrast: float = 20.0,
@@ -84,7 +89,10 @@ class HFAH(nn.Module):
         super().__init__()
         if prediction not in PREDICTIONS:
             raise ValueError(f'prediction must be one of {PREDICTIONS}, found {prediction!r}')
+        if mask_skip and not source_skip:
+            raise ValueError('mask_skip=True needs source_skip=True: masks enter with the sources')
         self.num_timesteps = num_timesteps
+        self.mask_skip = mask_skip
         self.prediction = prediction
         self.residual_scale = residual_scale
         self.levels = nn.ModuleList(
@@ -99,7 +107,7 @@ class HFAH(nn.Module):
         self.source: nn.Module | None = None
         if source_skip:
             self.source = nn.Sequential(
-                nn.Conv2d(1 + 3, level_channels, 3, padding=1),
+                nn.Conv2d(1 + 3 + (2 if mask_skip else 0), level_channels, 3, padding=1),
                 nn.SiLU(),
                 nn.Conv2d(level_channels, level_channels, 3, padding=1),
             )
@@ -116,7 +124,13 @@ class HFAH(nn.Module):
             self.contrast = nn.Parameter(torch.tensor(float(contrast)))
             start_from_the_brighter(self.fuse[-1])
 
-    def forward(self, features: Sequence[Sequence[Tensor]], ir: Tensor, vis: Tensor) -> Tensor:
+    def forward(
+        self,
+        features: Sequence[Sequence[Tensor]],
+        ir: Tensor,
+        vis: Tensor,
+        masks: Tensor | None = None,
+    ) -> Tensor:
         if len(features) != self.num_timesteps:
             raise ValueError(
                 f'built for {self.num_timesteps} timesteps, found features of {len(features)}'
@@ -127,7 +141,12 @@ class HFAH(nn.Module):
             for level, scale in zip(self.levels, zip(*features), strict=True)
         ]
         if self.source is not None:
-            joined.append(self.source(torch.cat([ir, vis], dim=1)))
+            sources = [ir, vis]
+            if self.mask_skip:
+                if masks is None:
+                    raise ValueError('a head with mask_skip=True needs masks, found none')
+                sources.append(masks)
+            joined.append(self.source(torch.cat(sources, dim=1)))
         x = torch.cat(joined, dim=1)
         # at full size these hold as much as all that follows; nothing needs them any more
         joined.clear()

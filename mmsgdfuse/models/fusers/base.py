@@ -143,6 +143,13 @@ def build_losses(losses: Mapping[str, dict | FusionLoss]) -> nn.ModuleDict:
     )
 
 
+def joint_mask(inputs: Mapping[str, Tensor]) -> Tensor | None:
+    """M = max(M_ir, M_vis) of Eq. 16, (N, 1, H, W) in [0, 1]; ``None`` without both masks."""
+    if 'mask_ir' not in inputs or 'mask_vis' not in inputs:
+        return None
+    return torch.maximum(inputs['mask_ir'], inputs['mask_vis'])
+
+
 def freeze(module: nn.Module) -> None:
     """Take a module out of training: no gradients, no running statistics, no dropout."""
     module.eval()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmsgdfuse.models.fusers.base import build_losses
+from mmsgdfuse.models.fusers.base import build_losses, joint_mask
 from mmsgdfuse.models.fusers.diffusion_fuser import DiffusionFuser
 from mmsgdfuse.registry import MODELS
 from mmsgdfuse.structures import FusionDataSample
@@ -41,7 +41,8 @@ class SGDFuse(DiffusionFuser):
         train_preliminary: Whether the fusion phase trains Stage I, too. Default False.
         feature_noise: Noise of the features in training: ``'random'`` draws it anew in every
             iteration, ``'seeded'`` takes that of inference. ``'none'`` reads the features of the
-            clean I0, in inference too: the ablation without diffusion. Default ``'random'``.
+            clean I0, in inference too, and a trained U-Net does without Eq. 12: the ablation
+            without diffusion. Default ``'random'``.
         **kwargs: Arguments of :class:`DiffusionFuser`.
 
     Raises:
@@ -110,12 +111,12 @@ class SGDFuse(DiffusionFuser):
 
     def fuse(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         condition = self.condition(inputs)
-        preliminary = condition[:, :3]
+        preliminary, masks = condition[:, :3], condition[:, 3:]
         if self.inference_mode == 'refine':
             condition = self.refine(condition)
         elif self.inference_mode == 'sample':
             condition = self.sample(condition)
-        fused = self.head(self.features(condition), inputs['ir'], inputs['vis'])
+        fused = self.head(self.features(condition), inputs['ir'], inputs['vis'], masks)
         return {'fused': fused, 'preliminary': preliminary}
 
     def loss(
@@ -126,10 +127,10 @@ class SGDFuse(DiffusionFuser):
             condition = self.condition(inputs)
         with torch.set_grad_enabled(len(self.frozen) < 2):
             features = self.features(condition, seeded=self.feature_noise == 'seeded')
-        fused = self.head(features, ir, vis)
-        mask = torch.maximum(inputs['mask_ir'], inputs['mask_vis'])  # Eq. 16
+        fused = self.head(features, ir, vis, condition[:, 3:])
+        mask = joint_mask(inputs)
         losses = {f'loss_{name}': loss(fused, ir, vis, mask) for name, loss in self.losses.items()}
-        if 'denoiser' not in self.frozen:
+        if 'denoiser' not in self.frozen and self.feature_noise != 'none':
             # without its own objective the U-Net would forget how to denoise
             losses['loss_noise'] = self.denoising_loss(condition.detach())
         return losses

@@ -50,21 +50,21 @@ def at_least_single(image: Tensor) -> Tensor:
     return image.to(torch.promote_types(image.dtype, torch.float32))
 
 
-def region_weight(mask: Tensor | None, mask_floor: float) -> Tensor | float:
-    """Weight of every pixel: ``mask_floor + (1 - mask_floor) * mask``, 1 without a mask.
+def region_weight(mask: Tensor | None, floor: float) -> Tensor | float:
+    """What lies between ``floor`` outside the mask and 1 inside it; 1 everywhere without a mask.
 
-    With a floor of 0, as printed in Eq. 17 and 18, pixels outside the mask are not
-    supervised at all.
+    As a weight with a floor of 0, as printed in Eq. 17 and 18, it leaves the pixels outside the
+    mask without any supervision.
     """
-    return 1.0 if mask is None else mask_floor + (1 - mask_floor) * mask
+    return 1.0 if mask is None else floor + (1 - floor) * mask
 
 
-def check_mask_floor(mask_floor: float) -> float:
-    """Return ``mask_floor``.
+def check_share(argument: str, value: float) -> float:
+    """Return ``value``.
 
     Raises:
         ValueError: It is outside [0, 1].
     """
-    if not 0 <= mask_floor <= 1:
-        raise ValueError(f'mask_floor must lie in [0, 1], found {mask_floor}')
-    return mask_floor
+    if not 0 <= value <= 1:
+        raise ValueError(f'{argument} must lie in [0, 1], found {value}')
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmsgdfuse.models.losses.base import FusionLoss, check_mask_floor, region_weight
+from mmsgdfuse.models.losses.base import FusionLoss, check_share, region_weight
 from mmsgdfuse.models.losses.functional import gradient_magnitude, luma, sobel
 from mmsgdfuse.registry import MODELS
 
@@ -57,30 +57,42 @@ class MaskedIntensityLoss(FusionLoss):
     w is ``mask_floor + (1 - mask_floor) * M``. The mean divides by the number of pixels, not
     by the mask's area.
 
+    As printed, the target does not depend on the mask: a network does best by ignoring it.
+    ``background`` below 1 lets the infrared image outshine the visible one in full inside the
+    mask only, so that M says what is to stand out.
+
     Args:
         target: What max(I_ir, I_vis) stands for. ``'luma'``: the visible image with its luma
             raised to the infrared's where that is brighter, chroma kept. ``'channel'``: the
             maximum of each RGB channel, as printed, which bleaches colour. Default ``'luma'``.
         mask_floor: Weight of a pixel outside the mask; 0 is the printed equation. Default 0.2.
+        background: Share of what max(I_ir, I_vis) has above I_vis that is in the target outside
+            the mask, in [0, 1]; 1 is the printed equation. Default 1.
         loss_weight: lambda_1 of Eq. 19. Default 1.5.
 
     Raises:
-        ValueError: ``target`` is unknown or ``mask_floor`` lies outside [0, 1].
+        ValueError: ``target`` is unknown, or ``mask_floor`` or ``background`` lies outside [0, 1].
     """
 
     def __init__(
-        self, target: str = 'luma', mask_floor: float = 0.2, loss_weight: float = 1.5
+        self,
+        target: str = 'luma',
+        mask_floor: float = 0.2,
+        background: float = 1.0,
+        loss_weight: float = 1.5,
     ) -> None:
         super().__init__(loss_weight)
         self.target = _check_choice('target', target, INTENSITY_TARGETS)
-        self.mask_floor = check_mask_floor(mask_floor)
+        self.mask_floor = check_share('mask_floor', mask_floor)
+        self.background = check_share('background', background)
 
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         if self.target == 'channel':
             brightest = torch.maximum(ir.expand_as(vis), vis)
         else:
             brightest = (vis + (ir - luma(vis)).clamp_min(0)).clamp_max(1)
-        return (region_weight(mask, self.mask_floor) * (fused - brightest).abs()).mean()
+        wanted = vis + region_weight(mask, self.background) * (brightest - vis)
+        return (region_weight(mask, self.mask_floor) * (fused - wanted).abs()).mean()
 
 
 @MODELS.register_module()
@@ -106,7 +118,7 @@ class MaskedGradientLoss(FusionLoss):
     ) -> None:
         super().__init__(loss_weight)
         self.form = _check_choice('form', form, GRADIENT_FORMS)
-        self.mask_floor = check_mask_floor(mask_floor)
+        self.mask_floor = check_share('mask_floor', mask_floor)
 
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         fused_luma, vis_luma = luma(fused), luma(vis)

@@ -190,3 +190,19 @@ class TestLuma:
         grey = torch.zeros(2, 1, 16, 24)
         fused = head(features(), grey, grey.expand(2, 3, 16, 24))
         torch.testing.assert_close(fused, torch.full_like(fused, 0.1))
+
+
+class TestMaskSkip:
+    def test_masks_change_the_image(self):
+        head = small_head(mask_skip=True)
+        maps, (ir, vis) = features(), pair()
+        inside = torch.ones(len(vis), 2, *vis.shape[-2:])
+        assert not torch.allclose(head(maps, ir, vis, inside), head(maps, ir, vis, -inside))
+
+    def test_masks_are_needed(self):
+        with pytest.raises(ValueError, match='needs masks, found none'):
+            small_head(mask_skip=True)(features(), *pair())
+
+    def test_needs_the_sources(self):
+        with pytest.raises(ValueError, match='mask_skip=True needs source_skip=True'):
+            small_head(mask_skip=True, source_skip=False)

@@ -120,6 +120,24 @@ class TestRegionWeight:
 
 
 class TestMaskedIntensity:
+    @pytest.mark.parametrize('target', ['luma', 'channel'])
+    def test_background_says_how_much_infrared_is_wanted_outside(self, images, target):
+        _, ir, vis, _ = images
+        loss = MaskedIntensityLoss(target=target, background=0.25)
+        brightest = np.maximum(ir, vis)
+        if target == 'luma':
+            luma = np.tensordot(vis, [0.299, 0.587, 0.114], axes=(1, 0))[:, None]
+            brightest = np.minimum(vis + np.maximum(ir - luma, 0), 1)
+        inside, outside = np.ones((N, 1, H, W)), np.zeros((N, 1, H, W))
+        quarter = vis + 0.25 * (brightest - vis)
+        assert value_of(loss, brightest, ir, vis, inside) == pytest.approx(0, abs=1e-9)
+        assert value_of(loss, quarter, ir, vis, outside) == pytest.approx(0, abs=1e-9)
+        assert value_of(loss, brightest, ir, vis, outside) > 0.01
+
+    def test_background_out_of_range(self):
+        with pytest.raises(ValueError, match=r'background must lie in \[0, 1\], found 2'):
+            MaskedIntensityLoss(background=2)
+
     @pytest.mark.parametrize('floor', [0.0, 0.2])
     def test_equation_17_as_printed(self, images, floor):
         fused, ir, vis, mask = images
