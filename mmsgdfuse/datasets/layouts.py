@@ -62,5 +62,6 @@ LAYOUTS = dict(
     RoadScene=Layout('cropinfrared', 'crop_LR_visible'),
     LLVIP=Layout('infrared/{split}', 'visible/{split}'),
     M3FD=Layout('Ir', 'Vis'),
+    FMB=Layout('{split}/Infrared', '{split}/Visible'),
     TNO=Layout('', '', _TNO_NAMES),
 )
