@@ -24,6 +24,7 @@ MINIMAL = dict(
     FusionVisualizer=dict(name='registry test'),
     HFAH=dict(in_channels=(8, 16)),
     IVIFDataset=lambda folder: dict(data_root=str(folder)),
+    LastLevelHead=dict(in_channels=(8, 16)),
     LoadMasks=lambda folder: dict(ir=str(folder / 'ir')),
     NoiseSchedule=dict(betas=(0.1, 0.2)),
 )

@@ -1,6 +1,7 @@
 """Stage II: noise schedules, samplers, the denoiser and the fusion head."""
 
 from mmsgdfuse.models.diffusion.hfah import HFAH, SpatialAttention
+from mmsgdfuse.models.diffusion.last_level_head import LastLevelHead
 from mmsgdfuse.models.diffusion.samplers import (
     DDIMSampler,
     DDPMSampler,
@@ -22,6 +23,7 @@ __all__ = [
     'DDIMSampler',
     'DDPMSampler',
     'DPMSolverSampler',
+    'LastLevelHead',
     'LinearNoiseSchedule',
     'NoiseSchedule',
     'NoiseUNet',

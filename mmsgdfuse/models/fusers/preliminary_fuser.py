@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mmsgdfuse.models.fusers.base import BaseFuser, build_losses
+from mmsgdfuse.models.fusers.base import BaseFuser, build_losses, joint_mask
 from mmsgdfuse.registry import MODELS
 from mmsgdfuse.structures import FusionDataSample
 
@@ -22,7 +22,8 @@ class PreliminaryFuser(BaseFuser):
 
     Args:
         preliminary: Config of the Stage I network. Default ``PreliminaryNet``.
-        losses: Configs of the losses by name. Default Eq. 15.
+        losses: Configs of the losses by name. Default Eq. 15, which needs no masks; a masked one
+            weighs all pixels alike where the inputs have none.
         data_preprocessor: Config of the preprocessor. Default :class:`FusionDataPreprocessor`.
         init_cfg: mmengine's initialisation config. Default None.
     """
@@ -50,7 +51,8 @@ class PreliminaryFuser(BaseFuser):
         self, inputs: dict[str, Tensor], data_samples: Sequence[FusionDataSample] | None = None
     ) -> dict[str, Tensor]:
         fused = self.preliminary(inputs['ir'], inputs['vis'])
+        mask = joint_mask(inputs)
         return {
-            f'loss_{name}': loss(fused, inputs['ir'], inputs['vis'])
+            f'loss_{name}': loss(fused, inputs['ir'], inputs['vis'], mask)
             for name, loss in self.losses.items()
         }

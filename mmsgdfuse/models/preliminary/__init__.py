@@ -8,12 +8,14 @@ from mmsgdfuse.models.preliminary.attention import (
 )
 from mmsgdfuse.models.preliminary.msfem import MSFEM
 from mmsgdfuse.models.preliminary.network import PreliminaryNet
+from mmsgdfuse.models.preliminary.stand_in import MeanOfSources
 
 __all__ = [
     'MSFEM',
     'ChannelAttention',
     'CrossAttention',
     'GatedFeedForward',
+    'MeanOfSources',
     'PreliminaryNet',
     'TransformerBlock',
 ]
