@@ -258,6 +258,70 @@ def test_an_option_that_the_model_has_not(tmp_path, scene):
     assert result.panel().shape[1] == 3 * 128 + 2 * 4
 
 
+@pytest.fixture(scope='module')
+def student_weights(tmp_path_factory):
+    """An untrained student, which takes the brighter source."""
+    network = dict(type='StudentNet', widths=[8, 8], depths=[1, 1])
+    recipe = Recipe(model=dict(type='StudentFuser', network=network), masks=[])
+    path = tmp_path_factory.mktemp('student') / 'student.safetensors'
+    save_weights(recipe.build_model(), path, recipe.to_metadata())
+    return path
+
+
+class TestStudent:
+    def test_mode_student_takes_the_shipped_student_and_no_masks(
+        self, student_weights, monkeypatch, scene
+    ):
+        monkeypatch.setattr('mmsgdfuse.apis.inferencer.STUDENT_WEIGHTS', student_weights)
+        monkeypatch.setattr(ThermalVisualSaliency, 'segment', None)
+        result = FusionInferencer(mode='student', device='cpu')(scene.ir, scene.vis)
+        assert result.mask_ir is result.mask_vis is result.preliminary is None
+        luma = cv2.cvtColor(scene.vis, cv2.COLOR_RGB2GRAY).astype(int)
+        brighter = scene.vis + np.maximum(scene.ir.astype(int) - luma, 0)[..., None]
+        # the untrained blend is a smooth maximum
+        assert np.abs(result.fused - brighter.clip(0, 255)).max() <= 4
+        assert (result.fused != scene.vis).any()
+
+    def test_weights_of_a_student_need_no_mode(self, student_weights, scene):
+        named = FusionInferencer(weights=student_weights, mode='student', device='cpu')
+        unnamed = FusionInferencer(weights=student_weights, device='cpu')
+        built = FusionInferencer(named.model, device='cpu')
+        expected = named(scene.ir, scene.vis).fused
+        for other in (unnamed, built):
+            result = other(scene.ir, scene.vis)
+            np.testing.assert_array_equal(result.fused, expected)
+            assert result.mask_ir is None
+
+    @pytest.mark.parametrize('size', [(32, 32), (33, 47), (100, 35)])
+    def test_any_size_comes_back(self, student_weights, size):
+        scene = synthetic_scene(size=size)
+        fused = FusionInferencer(weights=student_weights, device='cpu')(scene.ir, scene.vis).fused
+        assert fused.shape == (*size, 3)
+
+    def test_other_weights_are_no_student(self, tiny_weights):
+        with pytest.raises(ValueError, match=r"mode 'student' is a network.*found SGDFuse"):
+            FusionInferencer(weights=tiny_weights, mode='student')
+
+    @pytest.mark.parametrize('options', [dict(mode='features'), dict(seed=1)])
+    def test_has_no_diffusion(self, student_weights, options):
+        with pytest.raises(ValueError, match='StudentFuser has no'):
+            FusionInferencer(weights=student_weights, **options)
+
+    def test_missing_asset(self, tmp_path, monkeypatch):
+        missing = tmp_path / 'none.safetensors'
+        monkeypatch.setattr('mmsgdfuse.apis.inferencer.STUDENT_WEIGHTS', missing)
+        with pytest.raises(FileNotFoundError, match=r'none\.safetensors.*sgdfuse-student_ivif'):
+            FusionInferencer(mode='student')
+
+
+def test_images_of_a_result_are_the_callers_no_more(inferencer, scene):
+    ir, vis = scene.ir.copy(), scene.vis.copy()
+    result = inferencer(ir, vis)
+    ir[:], vis[:] = 0, 0
+    np.testing.assert_array_equal(result.ir[..., 0], scene.ir)
+    np.testing.assert_array_equal(result.vis, scene.vis)
+
+
 def array(shape, dtype=np.uint8, value=0):
     return np.full(shape, value, dtype)
 

@@ -36,6 +36,12 @@ def test_the_shipped_configs_have_a_recipe(repository, name):
     assert Recipe.from_metadata(json.loads(json.dumps(recipe.to_metadata()))) == recipe
 
 
+def test_a_student_has_neither_masks_nor_a_teacher(repository):
+    recipe = Recipe.from_config(repository / 'configs' / 'sgdfuse-student_ivif.py')
+    assert recipe.masks == []
+    assert set(recipe.model) == {'type', 'network'}
+
+
 @pytest.mark.parametrize(
     'wrap',
     [

@@ -210,6 +210,7 @@ def test_mode_and_seed_reach_the_model(run):
         (['ir', 'vi', '-o', 'out', '--sam-checkpoint', 'sam.pth'], 'sam.pth: no such checkpoint'),
         (['ir', 'vi', '-o', 'out', '--mask-dirs', 'a', 'b'], 'a: no such folder'),
         (['ir', 'vi', '-o', 'out', '--config', 'none.py'], 'none.py'),
+        (['ir', 'vi', '-o', 'out', '--mode', 'student'], 'found SGDFuse; give a student'),
     ],
 )
 def test_bad_arguments_end_before_anything_is_written(run, arguments, message):

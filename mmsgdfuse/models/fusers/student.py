@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from mmsgdfuse.models.data_preprocessors.fusion import reflect_pad
-from mmsgdfuse.models.fusers.base import BaseFuser, build_losses, freeze
-from mmsgdfuse.registry import MODELS, SCOPE
+from mmsgdfuse.models.fusers.base import BaseFuser, build_losses, freeze, joint_mask
+from mmsgdfuse.models.fusers.loading import load_fuser
+from mmsgdfuse.registry import MODELS
 from mmsgdfuse.structures import FusionDataSample
-from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS
-from mmsgdfuse.utils.weights import load_weights, read_metadata
 
 
 @MODELS.register_module()
@@ -56,7 +55,7 @@ class StudentFuser(BaseFuser):
         self.network = MODELS.build(network or dict(type='mmsgdfuse.StudentNet'))
         self.distillation = MODELS.build(distillation or dict(type='mmsgdfuse.DistillationLoss'))
         self.losses = build_losses(losses) if losses else nn.ModuleDict()
-        self._teacher_weights = DEFAULT_WEIGHTS if teacher is None else teacher
+        self._teacher_weights = teacher
         # a list hides the teacher from state_dict, parameters and copies such as EMAHook's
         self._teacher: list[BaseFuser] = []
         self._finish()
@@ -74,7 +73,7 @@ class StudentFuser(BaseFuser):
         fused = self.fuse(inputs)['fused']
         losses = {'loss_distillation': self.distillation(fused, self.target(inputs))}
         for name, loss in self.losses.items():
-            losses[f'loss_{name}'] = loss(fused, inputs['ir'], inputs['vis'])
+            losses[f'loss_{name}'] = loss(fused, inputs['ir'], inputs['vis'], joint_mask(inputs))
         return losses
 
     @torch.no_grad()
@@ -97,27 +96,8 @@ class StudentFuser(BaseFuser):
     def teacher(self, device: torch.device) -> BaseFuser:
         """The frozen teacher, loaded on the first call, on ``device``."""
         if not self._teacher:
-            self._teacher.append(load_teacher(self._teacher_weights))
+            # its random initial values leave the generator alone: a resumed run, which loads the
+            # teacher in another epoch, goes on as an unbroken one
+            self._teacher.append(load_fuser(weights=self._teacher_weights))
+            freeze(self._teacher[0])
         return self._teacher[0].to(device)
-
-
-def load_teacher(weights: str | os.PathLike) -> BaseFuser:
-    """A frozen fuser on the CPU from weights whose header holds the model's config.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The header has no config, or the weights are not that model's.
-    """
-    metadata = read_metadata(weights)
-    if 'model' not in metadata:
-        raise ValueError(
-            f'{weights}: does not say which model it is for; give as teacher a *.safetensors '
-            'file of tools/model_converters/export_weights.py'
-        )
-    # random initial values would move the generator, and a resumed run, which loads the teacher
-    # in another epoch, would go on otherwise than an unbroken one
-    with torch.random.fork_rng(devices=[]):
-        teacher = MODELS.build(dict(metadata['model'], _scope_=SCOPE))
-    load_weights(teacher, weights)
-    freeze(teacher)
-    return teacher

@@ -25,15 +25,18 @@ PHASES = dict(
     PreliminaryFuser=dict(preliminary=PRELIMINARY),
     DiffusionFuser=STAGE_TWO,
     SGDFuse=dict(STAGE_TWO, head=HEAD, feature_timesteps=(2, 8)),
+    StudentFuser=dict(network=dict(type='StudentNet', widths=(8, 8), depths=(1, 1))),
 )
 
 
 @pytest.fixture
-def build() -> Callable[..., BaseFuser]:
+def build(tiny_weights) -> Callable[..., BaseFuser]:
     """Build a fuser by its name; keyword arguments replace those of the tiny model."""
 
     def build(name: str, **kwargs) -> BaseFuser:
-        model = MODELS.build(dict(PHASES[name], type=name, **kwargs))
+        if name == 'StudentFuser':
+            kwargs.setdefault('teacher', tiny_weights)
+        model = MODELS.build({**PHASES[name], 'type': name, **kwargs})
         # a layer that starts at zero would hide whatever comes before it
         with torch.no_grad():
             for parameter in model.parameters():
