@@ -21,6 +21,21 @@ SCOPES = ('mmengine', 'mmdet', 'mmseg')
 # What a class cannot be built without; every other class builds from its defaults. Values that
 # depend on the test's folder are functions of it.
 MINIMAL = dict(
+    FusedDetector=dict(
+        model=dict(
+            type='YOLOX',
+            backbone=dict(type='CSPDarknet', deepen_factor=0.33, widen_factor=0.125),
+            neck=dict(type='YOLOXPAFPN', in_channels=[32, 64, 128], out_channels=32),
+            bbox_head=dict(type='YOLOXHead', num_classes=1, in_channels=32),
+        )
+    ),
+    FusedSegmentor=dict(
+        model=dict(
+            type='EncoderDecoder',
+            backbone=dict(type='ResNet', depth=18),
+            decode_head=dict(type='FCNHead', in_channels=512, channels=8, num_classes=2),
+        )
+    ),
     FusionVisualizer=dict(name='registry test'),
     HFAH=dict(in_channels=(8, 16)),
     IVIFDataset=lambda folder: dict(data_root=str(folder)),
@@ -30,7 +45,7 @@ MINIMAL = dict(
 )
 
 # Classes that build only where another package is installed
-NEEDS = dict(MMagicMetric='mmagic')
+NEEDS = dict(FusedDetector='mmdet', FusedSegmentor='mmseg', MMagicMetric='mmagic')
 
 
 def own_registries() -> dict[str, Registry]:

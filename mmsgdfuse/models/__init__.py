@@ -2,6 +2,7 @@
 
 from mmsgdfuse.models.data_preprocessors import *  # noqa: F403
 from mmsgdfuse.models.diffusion import *  # noqa: F403
+from mmsgdfuse.models.downstream import *  # noqa: F403
 from mmsgdfuse.models.fusers import *  # noqa: F403
 from mmsgdfuse.models.losses import *  # noqa: F403
 from mmsgdfuse.models.preliminary import *  # noqa: F403

@@ -1,5 +1,6 @@
 """Transforms of infrared-visible pairs."""
 
+from mmsgdfuse.datasets.transforms.downstream import LoadInfrared, StackPair
 from mmsgdfuse.datasets.transforms.geometry import (
     RandomCropPair,
     RandomFlipPair,
@@ -21,6 +22,7 @@ __all__ = [
     'AugmentMasks',
     'DropMask',
     'GenerateMasks',
+    'LoadInfrared',
     'LoadMasks',
     'LoadPair',
     'LoadSemanticMasks',
@@ -30,4 +32,5 @@ __all__ = [
     'RandomCropPair',
     'RandomFlipPair',
     'RandomRotate90Pair',
+    'StackPair',
 ]
