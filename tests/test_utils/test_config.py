@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.config import insert_transform, merge_options
 
 
 @pytest.fixture
@@ -70,3 +70,19 @@ def test_options_are_not_changed(cfg):
     options = {'data_root': '/other', 'model.depth': 2}
     merge_options(cfg, options)
     assert options == {'data_root': '/other', 'model.depth': 2}
+
+
+class TestInsertTransform:
+    def test_into_every_pipeline(self):
+        load, crop, new = dict(type='Load'), dict(type='Crop'), dict(type='New', size=(1, 2))
+        loader = dict(batch_size=2, sets=[dict(pipeline=[load, crop]), dict(pipeline=(load,))])
+        changed = insert_transform(loader, 'Load', new)
+        assert changed == dict(
+            batch_size=2, sets=[dict(pipeline=[load, new, crop]), dict(pipeline=(load, new))]
+        )
+        assert loader['sets'][0] == dict(pipeline=[load, crop])
+        assert insert_transform([load], 'Load', new)[1] is not new
+
+    def test_there_is_no_place_for_it(self):
+        with pytest.raises(ValueError, match='no GenerateMasks to insert DropMask after'):
+            insert_transform([dict(type='Load')], 'GenerateMasks', dict(type='DropMask'))
