@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -29,10 +31,31 @@ class AtomicLocalBackend(LocalBackend):
     def put(self, obj: bytes | BytesIO, filepath: str | Path) -> None:
         """Write bytes to a temporary file beside the target, flush it and rename it."""
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(filepath) as temporary, temporary.open('wb') as stream:
-            stream.write(obj.getvalue() if isinstance(obj, BytesIO) else obj)
-            stream.flush()
-            os.fsync(stream.fileno())
+        with durable_path(filepath) as temporary:
+            temporary.write_bytes(obj.getvalue() if isinstance(obj, BytesIO) else obj)
+
+
+@contextmanager
+def durable_path(path: str | Path) -> Iterator[Path]:
+    """Context of a new file's path, as :func:`atomic_path`, for a file that survives a power cut.
+
+    Its content is on the disk before it takes its name, and its name before the context ends:
+    an older file that is deleted after that is not the last one.
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        yield temporary
+        _flush(temporary, os.O_RDWR)
+    if os.name != 'nt':  # which opens no folders
+        _flush(path.parent, os.O_RDONLY)
+
+
+def _flush(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def epoch_checkpoints(work_dir: str | Path) -> list[Path]:

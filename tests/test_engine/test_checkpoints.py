@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import stat
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +15,27 @@ from mmengine.fileio import get_file_backend
 from mmengine.logging import HistoryBuffer
 
 from mmsgdfuse.engine import AtomicLocalBackend, checkpoints, epoch_checkpoints, latest_checkpoint
+
+
+def die(*args, **kwargs) -> None:
+    """End this process without cleaning up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_and_die(target: Path, moment: str) -> None:
+    """Write a checkpoint, up to half its content or up to its final name."""
+
+    def write_half(path, content):
+        with path.open('wb') as stream:
+            stream.write(content[: len(content) // 2])
+            stream.flush()
+            die()
+
+    if moment == 'half':
+        Path.write_bytes = write_half  # of a process that dies
+    else:
+        os.replace = die
+    AtomicLocalBackend().put(b'weights' * 1000, target)
 
 
 def save(path, epoch: int, **content) -> None:
@@ -55,8 +80,41 @@ class TestAtomicLocalBackend:
         monkeypatch.setattr(
             checkpoints.os, 'fsync', lambda handle: seen.append(epoch_checkpoints(tmp_path))
         )
-        AtomicLocalBackend().put(b'weights', tmp_path / 'epoch_1.pth')
-        assert seen == [[]]
+        target = tmp_path / 'epoch_1.pth'
+        AtomicLocalBackend().put(b'weights', target)
+        # first the content is flushed, then, where folders can be, the name
+        assert seen[0] == []
+        assert seen[1:] == ([] if os.name == 'nt' else [[target]])
+
+    def test_flushes_the_whole_content_before_the_name(self, tmp_path, monkeypatch):
+        flushed = []
+
+        def fsync(handle):
+            status = os.fstat(handle)
+            flushed.append((stat.S_ISDIR(status.st_mode), status.st_ino, status.st_size))
+
+        monkeypatch.setattr(checkpoints.os, 'fsync', fsync)
+        target = tmp_path / 'epoch_1.pth'
+        AtomicLocalBackend().put(b'weights', target)
+        assert flushed[0] == (False, target.stat().st_ino, len(b'weights'))
+        assert [entry[:2] for entry in flushed[1:]] == (
+            [] if os.name == 'nt' else [(True, tmp_path.stat().st_ino)]
+        )
+
+    @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs a process to kill')
+    @pytest.mark.parametrize('moment', ['half', 'unnamed'])
+    def test_a_writer_killed_on_the_way_leaves_the_checkpoint_before(self, tmp_path, moment):
+        """At half the content, and with all of it but without its final name."""
+        save(tmp_path / 'epoch_1.pth', 1)
+        writer = multiprocessing.get_context('fork').Process(
+            target=write_and_die, args=(tmp_path / 'epoch_2.pth', moment)
+        )
+        writer.start()
+        writer.join()
+        assert writer.exitcode == -signal.SIGKILL
+        (left,) = set(tmp_path.iterdir()) - {tmp_path / 'epoch_1.pth'}
+        assert left.stat().st_size == (3500 if moment == 'half' else 7000)
+        assert latest_checkpoint(tmp_path) == (tmp_path / 'epoch_1.pth', 1)
 
     @pytest.mark.skipif(os.name == 'nt', reason='permissions of POSIX')
     def test_others_may_read_what_the_umask_lets_them(self, tmp_path):
