@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
 from mmengine.config import Config, DictAction
 
 from mmsgdfuse.engine import plan_phases, run_phases, select_phase
+from mmsgdfuse.engine.precision import mixed_precision
 from mmsgdfuse.utils.compat import distribute_on_cpu
 from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
 
@@ -57,13 +57,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     # torchrun's predecessor passes the rank this way; mmengine reads it from the environment
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(argv)
-
-
-def mixed_precision() -> dict:
-    """What ``--amp`` changes in a config's ``optim_wrapper``, by the device that trains."""
-    if torch.cuda.is_available():
-        return dict(type='AmpOptimWrapper', loss_scale='dynamic')
-    return dict(type='mmsgdfuse.BFloat16OptimWrapper')
 
 
 def main(argv: list[str] | None = None) -> None:

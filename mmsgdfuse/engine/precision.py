@@ -1,4 +1,4 @@
-"""Training in bfloat16."""
+"""Training in half precision."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmsgdfuse.registry import OPTIM_WRAPPERS
+
+
+def mixed_precision() -> dict:
+    """What ``--amp`` changes in a config's ``optim_wrapper``, by the device that trains."""
+    if torch.cuda.is_available():
+        return dict(type='AmpOptimWrapper', loss_scale='dynamic')
+    return dict(type='mmsgdfuse.BFloat16OptimWrapper')
 
 
 @OPTIM_WRAPPERS.register_module()

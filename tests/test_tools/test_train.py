@@ -224,7 +224,7 @@ class TestArguments:
         assert [phase.name for phase in planned['phases']] == ['preliminary']
 
     def test_mixed_precision(self, train, planned, monkeypatch):
-        monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: True)
+        monkeypatch.setattr('torch.cuda.is_available', lambda: True)
         train.main([str(CONFIG), '--amp'])
         for phase in planned['phases']:
             assert phase.cfg.optim_wrapper.type == 'AmpOptimWrapper'
@@ -232,7 +232,7 @@ class TestArguments:
             assert phase.cfg.optim_wrapper.clip_grad.max_norm > 0
 
     def test_mixed_precision_of_a_cpu(self, train, planned, monkeypatch):
-        monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
+        monkeypatch.setattr('torch.cuda.is_available', lambda: False)
         train.main([str(CONFIG), '--amp'])
         for phase in planned['phases']:
             assert phase.cfg.optim_wrapper.type == 'mmsgdfuse.BFloat16OptimWrapper'
