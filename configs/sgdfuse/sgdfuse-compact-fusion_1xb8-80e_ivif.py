@@ -1,20 +1,25 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 20
+max_epochs = 80
 
 model = dict(
     type='SGDFuse',
     head={{_base_.head}},
     feature_timesteps={{_base_.feature_timesteps}},
     train_denoiser=True,
+    # the U-Net shall still denoise, but its features serve the head first
+    noise_loss=dict(type='NoisePredictionLoss', loss_weight=0.3),
     # Eq. 19, and what the metrics mean: structure, information, edges and differences of both
-    # sources, held back by the quiet-region term from amplifying noise
+    # sources, held back by the quiet-region term from amplifying noise. Brightness is asked for
+    # inside the masks; outside it is for the other losses to settle.
     losses=dict(
-        intensity=dict(type='MaskedIntensityLoss', mask_floor=0.1, loss_weight=3.0),
-        gradient=dict(type='MaskedGradientLoss', mask_floor=0.2, form='vector', loss_weight=0.5),
+        intensity=dict(
+            type='MaskedIntensityLoss', mask_floor=0.03, background=0.5, loss_weight=8.0
+        ),
+        gradient=dict(type='MaskedGradientLoss', mask_floor=0.2, form='vector', loss_weight=0.7),
         ssim=dict(type='SSIMLoss', loss_weight=1.5),
         vif=dict(type='VIFLoss', loss_weight=1.5),
-        edges=dict(type='EdgePreservationLoss', loss_weight=5.0),
-        differences=dict(type='DifferenceCorrelationLoss', loss_weight=0.15),
+        edges=dict(type='EdgePreservationLoss', loss_weight=6.0),
+        differences=dict(type='DifferenceCorrelationLoss', loss_weight=0.25),
         quiet=dict(type='QuietRegionLoss', loss_weight=0.1),
     ),
 )
