@@ -10,6 +10,7 @@ pool (--pool) are wall-clock seconds.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -51,14 +52,18 @@ def direct_vif(reference: np.ndarray, distorted: np.ndarray) -> float:
     return kept / total
 
 
-def cpu_seconds(function: Callable[[], object], repeats: int) -> float:
-    """The shortest of several runs: what disturbs a run only makes it longer."""
-    durations = []
+def cpu_seconds(*functions: Callable[[], object], repeats: int) -> list[float]:
+    """The shortest of several runs of each: what disturbs a run only makes it longer.
+
+    They take turns, so that all of them meet the same machine, quiet or busy.
+    """
+    shortest = [math.inf] * len(functions)
     for _ in range(repeats):
-        start = time.process_time()
-        function()
-        durations.append(time.process_time() - start)
-    return min(durations)
+        for index, function in enumerate(functions):
+            start = time.process_time()
+            function()
+            shortest[index] = min(shortest[index], time.process_time() - start)
+    return shortest
 
 
 def make_triple(width: int, height: int, seed: int = 0) -> tuple[np.ndarray, ...]:
@@ -77,18 +82,23 @@ def time_functions(width: int, height: int, repeats: int, console: Console) -> f
 
     ours = fusion_metrics(ir, vis, fused, ['VIF'])['VIF']
     error = abs(ours - direct()) / ours
-    slow = cpu_seconds(direct, max(1, repeats // 5))
-    seven = cpu_seconds(lambda: fusion_metrics(ir, vis, fused, PAPER_METRICS), repeats)
+    slow, seven, everything = cpu_seconds(
+        direct,
+        lambda: fusion_metrics(ir, vis, fused, PAPER_METRICS),
+        lambda: fusion_metrics(ir, vis, fused),
+        repeats=repeats,
+    )
 
     table = Table(title=f'{width}x{height}, one thread')
     table.add_column('metric')
     table.add_column('ms', justify='right')
     for name, info in METRIC_INFOS.items():
         if not info.part_of:
-            own = cpu_seconds(lambda n=name: fusion_metrics(ir, vis, fused, [n]), repeats)
+            (own,) = cpu_seconds(
+                lambda n=name: fusion_metrics(ir, vis, fused, [n]), repeats=repeats
+            )
             table.add_row(name, f'{1e3 * own:.1f}')
     table.add_section()
-    everything = cpu_seconds(lambda: fusion_metrics(ir, vis, fused), repeats)
     table.add_row('all', f'{1e3 * everything:.1f}')
     table.add_row("the paper's seven", f'{1e3 * seven:.1f}')
     table.add_row('VIF by direct convolution', f'{1e3 * slow:.1f}')

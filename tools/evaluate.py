@@ -89,7 +89,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def evaluate(args: argparse.Namespace, errors: Console) -> Scores:
     metrics = PAPER_METRICS if args.metrics == ['paper'] else args.metrics
-    with Progress(console=errors, transient=True) as progress:
+    # A thread that redraws would keep score_folders from forking its workers.
+    with Progress(console=errors, transient=True, auto_refresh=False) as progress:
         task = progress.add_task('scoring', total=None)
         return score_folders(
             args.ir,
@@ -99,7 +100,9 @@ def evaluate(args: argparse.Namespace, errors: Console) -> Scores:
             workers=args.workers,
             cache_dir=None if args.no_cache else args.cache_dir,
             keep_going=args.keep_going,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
+            progress=lambda done, total: progress.update(
+                task, completed=done, total=total, refresh=True
+            ),
         )
 
 

@@ -21,7 +21,8 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding='utf-8')
 
 
-def _csv(rows: list[list[Any]]) -> str:
+def to_csv(rows: list[list[Any]]) -> str:
+    """Rows, the head among them, as CSV text; NaN is left empty."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator='\n').writerows(
         [['' if isinstance(v, float) and math.isnan(v) else v for v in row] for row in rows]
@@ -53,7 +54,7 @@ def means_csv(scores: Scores) -> str:
             if metric == 'QRG':
                 line.append(summary.worst)
         lines.append([*line, average_ranks[row]])
-    return _csv(lines)
+    return to_csv(lines)
 
 
 def images_csv(scores: Scores) -> str:
@@ -69,7 +70,7 @@ def images_csv(scores: Scores) -> str:
     for column, image in enumerate(scores.images):
         for index, row in enumerate(scores.rows):
             lines.append([image, row, *scores.values[index, column].tolist()])
-    return _csv(lines)
+    return to_csv(lines)
 
 
 def differences_csv(differences: list[Difference]) -> str:
@@ -82,17 +83,17 @@ def differences_csv(differences: list[Difference]) -> str:
         CSV text with a head; undefined values are empty.
     """
     head = ['metric', 'method', 'minus', 'mean', 'low', 'high', 'count']
-    return _csv(
+    return to_csv(
         [head, *([d.metric, d.row, d.other, d.mean, d.low, d.high, d.count] for d in differences)]
     )
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """What JSON can hold: undefined and infinite numbers become null."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: to_plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [to_plain(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -144,4 +145,4 @@ def evaluation_json(scores: Scores, differences: list[Difference]) -> str:
         left_out=[dict(image=p.image, message=p.message) for p in scores.problems],
         notes=scores.notes,
     )
-    return json.dumps(_plain(document), indent=1, allow_nan=False) + '\n'
+    return json.dumps(to_plain(document), indent=1, allow_nan=False) + '\n'

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,27 +142,45 @@ def score_sample(
     return SampleScores(values, tuple(dict.fromkeys(notes)))
 
 
-def _start_worker() -> None:
+def _use_one_thread() -> None:
     # As many processes as cores: threads of OpenCV within each would only get in the way.
     cv2.setNumThreads(1)
 
 
 def _process_context() -> multiprocessing.context.BaseContext:
-    """Workers that are not forks of this process: it may hold locks of OpenCV's or torch's threads.
+    """Forks of this process where that is safe: they start at once and share its memory.
 
-    Where there is a fork server it imports everything once and forks itself, having no threads.
+    Another thread may hold a lock that nobody in the fork would release. Then a fork server, which
+    has no threads, imports everything once and forks itself; or every worker imports for itself.
     """
-    if 'forkserver' not in multiprocessing.get_all_start_methods():
+    methods = multiprocessing.get_all_start_methods()
+    if sys.platform == 'linux' and threading.active_count() == 1:
+        return multiprocessing.get_context('fork')
+    if 'forkserver' not in methods:
         return multiprocessing.get_context('spawn')
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['__main__', __name__])
+    context.set_forkserver_preload([__name__])
     return context
+
+
+@contextmanager
+def _process_pool(workers: int) -> Generator[ProcessPoolExecutor, None, None]:
+    """A pool whose workers compute in one thread each; leaving it drops what has not begun."""
+    threads = cv2.getNumThreads()
+    _use_one_thread()  # in this process, too: a fork cannot end the threads that it lacks
+    pool = ProcessPoolExecutor(workers, mp_context=_process_context(), initializer=_use_one_thread)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(threads)
 
 
 def _outcomes(
     samples: list[Sample], names: tuple[str, ...], cache: MetricCache | None, workers: int
 ) -> Generator[tuple[Sample, SampleScores | ImageFileError], None, None]:
     """Scores the samples in any order; an unfit file is an outcome, not an exception."""
+    workers = min(workers, len(samples))
     if workers <= 1:
         for sample in samples:
             try:
@@ -168,19 +188,13 @@ def _outcomes(
             except ImageFileError as error:
                 yield sample, error
         return
-    pool = ProcessPoolExecutor(
-        min(workers, len(samples)), mp_context=_process_context(), initializer=_start_worker
-    )
-    with pool:
-        try:
-            futures = {pool.submit(score_sample, s, names, cache): s for s in samples}
-            for future in as_completed(futures):
-                try:
-                    yield futures[future], future.result()
-                except ImageFileError as error:
-                    yield futures[future], error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    with _process_pool(workers) as pool:
+        futures = {pool.submit(score_sample, s, names, cache): s for s in samples}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except ImageFileError as error:
+                yield futures[future], error
 
 
 def _refusal(problems: list[Problem], total: int) -> EvaluationError:

@@ -64,13 +64,14 @@ class Table:
     footnotes: tuple[str, ...]
 
 
-def _number(value: float, digits: int) -> str:
+def format_number(value: float, digits: int) -> str:
+    """A value as tables show it; a dash for NaN."""
     if math.isnan(value):
         return _UNDEFINED
     return f'{value:.{digits}f}'
 
 
-def _places(values: Sequence[float], direction: int, eligible: Sequence[bool]) -> list[int]:
+def place_marks(values: Sequence[float], direction: int, eligible: Sequence[bool]) -> list[int]:
     """1 for the best of the eligible values, 2 for the second best, 0 for the others."""
     if direction == 0:
         return [0] * len(values)
@@ -105,11 +106,11 @@ def metric_table(scores: Scores, digits: int = 3) -> Table:
     for metric in scores.metrics:
         info = METRIC_INFOS[metric]
         summaries = [scores.summary(row, metric) for row in scores.rows]
-        places = _places([s.mean for s in summaries], info.direction, [not n for n in noisy])
+        places = place_marks([s.mean for s in summaries], info.direction, [not n for n in noisy])
         head.append(f'{metric} {info.arrow}'.strip())
         column = []
         for summary, place in zip(summaries, places):
-            text = _number(summary.mean, digits)
+            text = format_number(summary.mean, digits)
             if 0 < summary.count < len(scores.images):
                 text += f' ({summary.count})'
                 fewer = True
@@ -117,10 +118,10 @@ def metric_table(scores: Scores, digits: int = 3) -> Table:
         columns.append(column)
         if metric == 'QRG':
             head.append('QRG worst')
-            columns.append([Cell(_number(s.worst, digits)) for s in summaries])
+            columns.append([Cell(format_number(s.worst, digits)) for s in summaries])
     average_ranks = mean_ranks(scores)
     head.append('mean rank')
-    columns.append([Cell(_number(average_ranks[row], 2)) for row in scores.rows])
+    columns.append([Cell(format_number(average_ranks[row], 2)) for row in scores.rows])
 
     footnotes = []
     if any(noisy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -10,26 +11,29 @@ from mmsgdfuse.evaluation.functional.image import luma_triple
 from mmsgdfuse.evaluation.functional.reduction import reduce_sources
 
 
-def _pearson(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's correlation, NaN where one side is constant."""
-    first = first - first.mean()
-    second = second - second.mean()
-    power = _sum_of_products(first, first) * _sum_of_products(second, second)
-    return float(_sum_of_products(first, second) / np.sqrt(power)) if power > 0 else math.nan
+def _covariances(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, int]:
+    """Covariances of A, B and F by the images' letters, times the squared number of pixels.
+
+    Whole numbers are exact: a constant image has none, and the order of summing does not matter.
+    """
+    images = dict(zip('abf', luma_triple(ir, vis, fused)))
+    totals = {name: int(image.sum()) for name, image in images.items()}
+    return {
+        x + y: images[x].size * _sum_of_products(images[x], images[y]) - totals[x] * totals[y]
+        for x, y in combinations_with_replacement(images, 2)
+    }
 
 
-def _sum_of_products(first: np.ndarray, second: np.ndarray) -> np.float64:
+def _sum_of_products(first: np.ndarray, second: np.ndarray) -> int:
     # np.vdot would leave this to BLAS, whose threads then wait for more work at full speed: all
     # metrics that come after would take twice the time, and so would the other worker processes.
-    return np.einsum('ij,ij->', first, second)
+    return int(np.einsum('ij,ij->', first, second, dtype=np.int64))
 
 
-def _float_triple(
-    ir: np.ndarray, vis: np.ndarray, fused: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # In one order of memory: that of the sums, and so their rounding, follows it.
-    ir, vis, fused = (plane.astype(np.float64, order='C') for plane in luma_triple(ir, vis, fused))
-    return ir, vis, fused
+def _pearson(covariance: int, variance: int, other_variance: int) -> float:
+    """Pearson's correlation, NaN where one side is constant."""
+    power = variance * other_variance
+    return covariance / math.sqrt(power) if power > 0 else math.nan
 
 
 def correlation_coefficient(
@@ -55,8 +59,10 @@ def correlation_coefficient(
         >>> correlation_coefficient(fused, 255 - fused, fused)
         0.0
     """
-    ir, vis, fused = _float_triple(ir, vis, fused)
-    return reduce_sources(_pearson(ir, fused), _pearson(vis, fused), reduction)
+    of = _covariances(ir, vis, fused)
+    return reduce_sources(
+        _pearson(of['af'], of['aa'], of['ff']), _pearson(of['bf'], of['bb'], of['ff']), reduction
+    )
 
 
 def sum_of_correlations_of_differences(
@@ -86,5 +92,10 @@ def sum_of_correlations_of_differences(
         >>> round(sum_of_correlations_of_differences(ir, vis, ir + vis), 12)
         2.0
     """
-    ir, vis, fused = _float_triple(ir, vis, fused)
-    return reduce_sources(_pearson(ir, fused - vis), _pearson(vis, fused - ir), reduction)
+    of = _covariances(ir, vis, fused)
+    # F - B varies as F and B do, less twice what they have in common.
+    return reduce_sources(
+        _pearson(of['af'] - of['ab'], of['aa'], of['ff'] + of['bb'] - 2 * of['bf']),
+        _pearson(of['bf'] - of['ab'], of['bb'], of['ff'] + of['aa'] - 2 * of['af']),
+        reduction,
+    )

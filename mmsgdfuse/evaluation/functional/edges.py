@@ -44,7 +44,11 @@ def _line_angle(rise: np.ndarray, run: np.ndarray) -> np.ndarray:
 
 
 def _sigmoid(values: np.ndarray, ceiling: float, slope: float, centre: float) -> np.ndarray:
-    return ceiling / (1 + np.exp(-slope * (values - centre)))
+    growth = centre - values
+    growth *= slope
+    np.exp(growth, out=growth)
+    growth += 1
+    return np.divide(ceiling, growth, out=growth)
 
 
 def _qabf_edges(across: np.ndarray, down: np.ndarray) -> _Edges:

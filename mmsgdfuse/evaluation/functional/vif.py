@@ -26,10 +26,14 @@ class _Moments:
         self.image = image
         self.window = window
         self.mean = filter_valid(image, window)
-        self.variance = np.maximum(filter_valid(image * image, window) - self.mean**2, 0)
+        self.variance = filter_valid(image * image, window)
+        self.variance -= self.mean**2
+        np.maximum(self.variance, 0, out=self.variance)
 
     def covariance(self, other: _Moments) -> np.ndarray:
-        return filter_valid(self.image * other.image, self.window) - self.mean * other.mean
+        product = filter_valid(self.image * other.image, self.window)
+        product -= self.mean * other.mean
+        return product
 
 
 def _information(reference: _Moments, distorted: _Moments) -> tuple[float, float]:
@@ -37,10 +41,17 @@ def _information(reference: _Moments, distorted: _Moments) -> tuple[float, float
     covariance = distorted.covariance(reference)
     # Flat windows need no case of their own: without variance there is no covariance either, and
     # _EPS keeps what rounding leaves of them below 1e-10.
-    gain = np.maximum(covariance / (reference.variance + _EPS), 0)
+    gain = covariance / (reference.variance + _EPS)
+    np.maximum(gain, 0, out=gain)
     # What the gain does not explain is noise, also all of an image that contradicts its reference.
-    residual = np.maximum(distorted.variance - gain * covariance, _EPS)
-    kept = np.log1p(gain**2 * reference.variance / (residual + _NOISE_VARIANCE)).sum()
+    covariance *= gain
+    residual = np.subtract(distorted.variance, covariance, out=covariance)
+    np.maximum(residual, _EPS, out=residual)
+    residual += _NOISE_VARIANCE
+    gain *= gain
+    gain *= reference.variance
+    gain /= residual
+    kept = np.log1p(gain, out=gain).sum()
     total = np.log1p(reference.variance / _NOISE_VARIANCE).sum()
     return float(kept), float(total)
 
