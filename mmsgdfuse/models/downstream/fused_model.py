@@ -31,6 +31,9 @@ class FusedModel(BaseModel):
     normalises and pads. Attributes that this class lacks are looked up in it, since hooks and
     test-time augmentation ask a model for its heads.
 
+    A checkpoint of the downstream model alone, trained on a folder of fused images or on COCO, is
+    read as one of this model with the fuser as it is.
+
     Images are fused at the size that the pipeline makes them. Rounding to 8 bits lets the gradient
     pass unchanged (straight-through), so that a fuser that is trained along sees it.
 
@@ -54,7 +57,8 @@ class FusedModel(BaseModel):
             work.
         TypeError: ``fuser`` is not the config of a fuser.
         ValueError: The weights are not those of ``fuser``, or a fuser that has weights would be
-            frozen without any.
+            frozen without any. When a checkpoint is loaded: it is neither of this model nor of
+            the downstream model.
     """
 
     scope: str
@@ -85,6 +89,7 @@ class FusedModel(BaseModel):
         self.fuser.is_init = loaded
         self.model = MODELS.build(model)
         self.freeze_fuser = freeze_fuser
+        self.register_load_state_dict_pre_hook(_complete_checkpoint)
         self.train(self.training)
 
     def __getattr__(self, name: str) -> Any:
@@ -181,3 +186,22 @@ def _unstack(images: Sequence[Tensor]) -> dict[str, list[Tensor]]:
             if index < len(image):
                 pairs.setdefault(key, []).append(image[index : index + 1].float() / 255)
     return pairs
+
+
+def _complete_checkpoint(fused: FusedModel, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Turn the downstream model's state dict into the whole one, or refuse it."""
+    names = [name for name in state if name.startswith(prefix)]
+    found = {name.removeprefix(prefix).split('.', 1)[0] for name in names}
+    if not names or found & {'fuser', 'model'}:
+        return
+    expected = {name for name, _ in fused.model.named_children()}
+    if not found & expected:
+        raise ValueError(
+            f'the checkpoint has {", ".join(sorted(found))}; a {type(fused).__name__} has fuser, '
+            f'model, and its model alone has {", ".join(sorted(expected))}. Give a checkpoint of '
+            'one of these; weights of a fuser are given as fuser_weights'
+        )
+    for name in names:
+        state[f'{prefix}model.{name.removeprefix(prefix)}'] = state.pop(name)
+    for name, value in fused.fuser.state_dict().items():
+        state[f'{prefix}fuser.{name}'] = value

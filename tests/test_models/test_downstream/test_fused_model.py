@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import load_checkpoint
 
 from mmsgdfuse.apis import FusionInferencer
 from mmsgdfuse.utils.image_io import write_image
@@ -219,6 +220,33 @@ def test_a_checkpoint_of_another_phase_is_refused(build, tiny_weights, tmp_path)
         build('YOLOX', fuser=recipe, fuser_weights=path)
     with pytest.raises(ValueError, match=r'epoch_1\.pth: does not say which model it is for'):
         build('YOLOX', fuser_weights=path)
+
+
+@pytest.mark.parametrize('wrapper', ['', 'module.'])
+def test_a_checkpoint_of_the_detector_alone_is_taken(wrapper, build, tiny_weights, tmp_path):
+    """Such as one that was trained on a fused folder; also behind mmengine's model wrappers."""
+    model = build('YOLOX', fuser_weights=tiny_weights)
+    alone = {f'{wrapper}{key}': torch.rand(v.shape) for key, v in model.model.state_dict().items()}
+    fuser = deepcopy(model.fuser.state_dict())
+    torch.save(dict(state_dict=alone), tmp_path / 'alone.pth')
+    if wrapper:
+        torch.nn.ModuleDict(dict(module=model)).load_state_dict(alone, strict=True)
+    else:
+        load_checkpoint(model, str(tmp_path / 'alone.pth'), strict=True)
+    for key, value in model.model.state_dict().items():
+        torch.testing.assert_close(value.float(), alone[f'{wrapper}{key}'].to(value.dtype).float())
+    assert all(value.equal(fuser[key]) for key, value in model.fuser.state_dict().items())
+
+
+def test_a_checkpoint_of_a_fuser_is_refused_as_the_detectors(build, tiny_weights, tmp_path):
+    """mmengine itself would warn and test a detector of random weights."""
+    model = build('YOLOX', fuser_weights=tiny_weights)
+    torch.save(dict(state_dict=model.fuser.state_dict()), tmp_path / 'fuser.pth')
+    with pytest.raises(
+        ValueError,
+        match=r'has denoiser, head, preliminary; a FusedDetector has fuser, model, and.* backbone',
+    ):
+        load_checkpoint(model, str(tmp_path / 'fuser.pth'))
 
 
 def test_random_weights_are_not_frozen(build, tiny_weights):
