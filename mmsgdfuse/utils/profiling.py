@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import platform
 import statistics
 import sys
 import time
@@ -113,17 +114,50 @@ def time_beside(
     Raises:
         ValueError: ``repeats`` is below 1.
     """
+    reference_times, times = time_in_turn((reference, function), repeats, budget, device)
+    return times, reference_times
+
+
+def time_in_turn(
+    functions: Sequence[Callable[[], Any]],
+    repeats: int = 10,
+    budget: float | None = None,
+    device: str | torch.device = 'cpu',
+) -> list[list[float]]:
+    """Time several functions in rounds, each once per round, as :func:`time_beside` does two.
+
+    Args:
+        functions: What is timed, in this order.
+        repeats: Rounds. Default 10.
+        budget: Seconds after which no further round begins, once there are three. Default: none.
+        device: Where the functions compute; a GPU's queue is waited for. Default 'cpu'.
+
+    Returns:
+        Seconds of each run, by function.
+
+    Raises:
+        ValueError: ``repeats`` is below 1.
+    """
     if repeats < 1:
         raise ValueError(f'repeats must be at least 1, found {repeats}')
     began = time.perf_counter()
-    times: list[float] = []
-    reference_times: list[float] = []
-    while len(times) < repeats:
-        if budget is not None and len(times) >= 3 and time.perf_counter() - began > budget:
+    rounds: list[list[float]] = []
+    while len(rounds) < repeats:
+        if budget is not None and len(rounds) >= 3 and time.perf_counter() - began > budget:
             break
-        reference_times.append(_seconds(reference, device))
-        times.append(_seconds(function, device))
-    return times, reference_times
+        rounds.append([_seconds(function, device) for function in functions])
+    return [list(times) for times in zip(*rounds)]
+
+
+def describe_device(device: str | torch.device = 'cpu') -> str:
+    """Name of the processor or the GPU that numbers were measured on."""
+    if torch.device(device).type == 'cuda':
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+        return next(line.split(':')[1].strip() for line in lines if line.startswith('model name'))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _seconds(function: Callable[[], Any], device: str | torch.device) -> float:

@@ -16,6 +16,7 @@ from mmsgdfuse.utils.profiling import (
     in_fresh_process,
     measure_memory,
     time_beside,
+    time_in_turn,
 )
 
 MEBIBYTE = 2**20
@@ -75,6 +76,15 @@ def test_the_reference_runs_before_each_run():
     )
     assert runs == ['reference', 'function'] * 3
     assert len(times) == len(reference_times) == 3
+
+
+def test_several_run_in_turn():
+    runs = []
+    times = time_in_turn([lambda n=n: (runs.append(n), time.sleep(n / 100)) for n in (0, 1, 2)], 2)
+    assert runs == [0, 1, 2] * 2
+    assert [len(own) for own in times] == [2, 2, 2]
+    assert min(times[1]) >= 0.01
+    assert min(times[2]) >= 0.02
 
 
 def test_a_run_takes_as_long_as_the_function():

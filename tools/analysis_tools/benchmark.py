@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -40,6 +39,7 @@ from mmsgdfuse.utils.profiling import (
     Spread,
     count_flops,
     count_parameters,
+    describe_device,
     in_fresh_process,
     measure_memory,
     time_beside,
@@ -335,17 +335,6 @@ def read_recipe(config: str | None, weights: str | None) -> Recipe:
     if config is None and weights is not None and 'model' in read_metadata(weights):
         return Recipe.from_metadata(read_metadata(weights))
     return Recipe.from_config(config or DEFAULT_CONFIG)
-
-
-def describe_device(device: str) -> str:
-    """What the numbers were measured on."""
-    if torch.device(device).type == 'cuda':
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
-        return next(line.split(':')[1].strip() for line in lines if line.startswith('model name'))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def build_table(rows: list[Row]) -> list[list[str]]:
