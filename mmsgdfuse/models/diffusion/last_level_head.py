@@ -36,5 +36,11 @@ class LastLevelHead(HFAH):
                 if isinstance(layer, SpatialAttention):
                     setattr(level, name, nn.Identity())
 
-    def forward(self, features: Sequence[Sequence[Tensor]], *images: Tensor) -> Tensor:
-        return super().forward([scales[-1:] for scales in features], *images)
+    def forward(
+        self,
+        features: Sequence[Sequence[Tensor]],
+        ir: Tensor,
+        vis: Tensor,
+        masks: Tensor | None = None,
+    ) -> Tensor:
+        return super().forward([scales[-1:] for scales in features], ir, vis, masks)
