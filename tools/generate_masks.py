@@ -243,6 +243,7 @@ def main(argv: list[str] | None = None) -> None:
         tasks = tasks_of(args)
         generator = generator_from_arguments(args)
         cache = MaskCache(args.cache_dir, generator.settings)
+        cache.remove_leftovers()
         report = generate(tasks, generator, cache, args)
         if args.sheet and rank == 0:
             draw_sheet(tasks, generator, cache, args)

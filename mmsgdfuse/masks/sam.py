@@ -69,6 +69,9 @@ class SAMMaskGenerator(BaseMaskGenerator):
     the image encoder and a few dozen prompts instead of a thousand. :meth:`segment_boxes` and
     :meth:`segment_points` take prompts of your own.
 
+    Every option of ``SamAutomaticMaskGenerator`` is an argument here, with its default, but for
+    ``output_mode``: composers need segments as arrays, and no run-length codes.
+
     One-channel images are shown to SAM as three equal channels. The model is loaded on first use;
     so settings can be read, and cached masks be looked up, without it. In a data loader with
     several workers each would load a copy: run ``tools/generate_masks.py`` before training instead.

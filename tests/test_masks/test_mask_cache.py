@@ -226,3 +226,16 @@ def test_a_killed_writer_leaves_no_broken_mask(tmp_path):
     writer.join()
     for level, image in enumerate(images):
         assert np.all(cache.load(image) == np.float32(level) / np.float32(255))
+
+
+def test_leftovers_of_killed_writers_are_deleted_once_they_are_old(cache, image, mask):
+    assert cache.remove_leftovers() == 0
+    path = cache.save(image, mask)
+    old, young = (cache.folder / f'.{path.stem}.{word}.png' for word in ('old', 'young'))
+    for leftover in (old, young):
+        leftover.write_bytes(b'half a file')
+    os.utime(old, (0, 0))
+    assert cache.remove_leftovers() == 1
+    assert not old.exists()
+    assert young.exists()
+    np.testing.assert_array_equal(cache.load(image), mask)

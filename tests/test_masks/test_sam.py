@@ -1,4 +1,5 @@
 import builtins
+import inspect
 import json
 
 import numpy as np
@@ -59,6 +60,17 @@ def test_the_grid_gives_what_the_package_gives(make, tiny_sam, scene, options):
         assert ours.pop('contrast') >= 0
         np.testing.assert_array_equal(ours.pop('segmentation'), theirs.pop('segmentation'))
         assert ours == theirs
+
+
+def test_every_option_of_the_package_is_there_with_its_default():
+    segment_anything = pytest.importorskip('segment_anything')
+    theirs = dict(inspect.signature(segment_anything.SamAutomaticMaskGenerator).parameters)
+    for name in ('model', 'output_mode'):  # segments are arrays here, never run-length codes
+        del theirs[name]
+    ours = inspect.signature(SAMMaskGenerator).parameters
+    assert {name: ours[name].default for name in theirs} == {
+        name: parameter.default for name, parameter in theirs.items()
+    }
 
 
 def test_infrared_is_shown_as_three_equal_channels(make, tiny_sam, scene):
