@@ -50,8 +50,9 @@ def plan_phases(cfg: Config, work_dir: str | Path, options: dict | None = None) 
             ``config`` is a path relative to the entry's folder; without it the phase is the
             entry itself, which suits the last one. ``takes`` names, by dotted keys, what such
             a file gets from the entry in place of its own, so that a config that inherits the
-            entry and changes a network or the data changes it in every phase. A config without
-            ``phases`` is one phase of its own.
+            entry and changes a network or the data changes it in every phase; as a dict, from
+            where in the entry each key's value comes. A config without ``phases`` is one phase
+            of its own.
         work_dir: Folder under which each phase gets its own.
         options: ``--cfg-options``, merged into the config of every phase.
 
@@ -82,12 +83,13 @@ def _phase_config(cfg: Config, entry: ConfigDict) -> Config:
         phase_cfg.pop('phases')
         return phase_cfg
     phase_cfg = Config.fromfile(Path(cfg.filename).parent / entry.config)
-    for key in entry.get('takes', ()):
+    takes = entry.get('takes', ())
+    for key, source in takes.items() if isinstance(takes, dict) else zip(takes, takes):
         try:
-            taken = attrgetter(key)(cfg)
+            taken = attrgetter(source)(cfg)
         except AttributeError as error:
             raise ValueError(
-                f'{cfg.filename}: phase {entry.name} takes {key}, which the config does not '
+                f'{cfg.filename}: phase {entry.name} takes {source}, which the config does not '
                 'have; set it there, or leave it out of `takes`'
             ) from error
         owner, _, name = key.rpartition('.')

@@ -135,6 +135,12 @@ class TestPlan:
         assert 'preliminary' not in two.cfg.model
         assert entry.train_dataloader.dataset.data_root == 'data'
 
+    def test_a_phase_takes_from_another_place(self, entry, tmp_path):
+        entry.phases[0].takes = {'train_dataloader.dataset': 'first.data'}
+        entry.first = dict(data=dict(data_root='mine'))
+        one, _ = plan_phases(entry, tmp_path / 'work')
+        assert one.cfg.train_dataloader == dict(dataset=dict(data_root='mine'))
+
     def test_what_is_taken_must_be_there(self, entry, tmp_path):
         entry.phases[0].takes = ('model.head',)
         with pytest.raises(ValueError, match=r'phase one takes model\.head, which the config does'):
