@@ -15,6 +15,7 @@ from mmsgdfuse.masks.base import BaseMaskGenerator
 from mmsgdfuse.utils.image_io import atomic_path
 
 _SETTINGS_FILE = 'settings.json'
+_PARTIAL_FILES = f'.*.{32 * "[0-9a-f]"}.*'  # the names that atomic_path gives
 
 
 def image_digest(image: np.ndarray) -> str:
@@ -169,7 +170,7 @@ class MaskCache:
         """
         newest = time.time() - min_age
         deleted = 0
-        for path in self.folder.glob('.*'):
+        for path in self.folder.glob(_PARTIAL_FILES):
             try:
                 if path.stat().st_mtime <= newest:
                     path.unlink()
