@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 
@@ -207,3 +208,10 @@ def build(config):
         return model
 
     return build
+
+
+@pytest.fixture
+def examples(repository) -> list[str]:
+    """The Python blocks of the page on downstream models."""
+    page = (repository / 'docs' / 'downstream.md').read_text(encoding='utf-8')
+    return re.findall(r'```python\n(.*?)```', page, flags=re.DOTALL)

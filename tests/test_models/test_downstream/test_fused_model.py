@@ -8,11 +8,14 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 
 from mmsgdfuse.apis import FusionInferencer
 from mmsgdfuse.utils.image_io import write_image
+from mmsgdfuse.utils.setup_env import import_packages_of
 from mmsgdfuse.utils.weights import read_metadata
 
 SCOPES = {'YOLOX': 'mmdet', 'RetinaNet': 'mmdet', 'DeepLabV3+': 'mmseg', 'SegFormer': 'mmseg'}
@@ -178,6 +181,22 @@ def test_the_preprocessor_of_the_config_is_the_downstream_models(config):
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(dict(cfg, data_preprocessor=preprocessor))
     assert model.model.data_preprocessor.size == (96, 96)
+
+
+def test_the_config_of_the_docs(examples, street, tmp_path):
+    pytest.importorskip('mmdet')
+    path = tmp_path / 'config.py'
+    path.write_text(examples[0].replace('work_dirs/masks', f'{tmp_path}/masks'))
+    cfg = Config.fromfile(path)
+    import_packages_of(cfg)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        packed = Compose(cfg.test_pipeline)(
+            dict(img_path=str(street / 'vi' / '0.png'), img_id=0, instances=[])
+        )
+        model = MODELS.build(cfg.model)
+    assert packed['inputs'].shape == (6, 480, 480)  # (64, 64) within (640, 480)
+    assert type(model.model).__name__ == 'YOLOX'
+    assert len(list((tmp_path / 'masks').rglob('*.png'))) == 2
 
 
 def test_faster_rcnn_says_what_it_needs(build, batch, monkeypatch):

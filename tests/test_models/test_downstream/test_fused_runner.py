@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
 
+from mmsgdfuse.apis import FusionInferencer
 from mmsgdfuse.utils.weights import read_weights
 
 ITERATIONS = 2
@@ -68,7 +69,9 @@ def runner(config, dataset, street, tmp_path):
 @pytest.mark.parametrize(
     ('name', 'scope', 'freeze_fuser'), [('YOLOX', 'mmdet', True), ('SegFormer', 'mmseg', False)]
 )
-def test_trains_saves_and_tests(name, scope, freeze_fuser, runner, tiny_weights, tmp_path):
+def test_trains_saves_and_tests(
+    name, scope, freeze_fuser, runner, tiny_weights, tmp_path, examples
+):
     arguments = dict(fuser_weights=str(tiny_weights), freeze_fuser=freeze_fuser)
     training = runner(name, scope, **arguments)
     training.train()
@@ -93,6 +96,21 @@ def test_trains_saves_and_tests(name, scope, freeze_fuser, runner, tiny_weights,
     tested = runner(name, scope, load_from=str(checkpoint), **arguments).test()
     for key, value in validated.items():
         assert tested[key.removeprefix('val/')] == pytest.approx(value, nan_ok=True), key
+
+    if not freeze_fuser:
+        example = next(example for example in examples if 'save_weights' in example)
+        for old, new in (
+            ("'work_dirs/fused/epoch_30.pth'", repr(str(checkpoint))),
+            ("'fuser.safetensors'", repr(str(tmp_path / 'fuser.safetensors'))),
+            ('read_metadata(DEFAULT_WEIGHTS)', f'read_metadata({str(tiny_weights)!r})'),
+        ):
+            assert old in example
+            example = example.replace(old, new)
+        exec(example, {})  # noqa: S102  (the example, as a user would run it)
+        exported = FusionInferencer(weights=tmp_path / 'fuser.safetensors', device='cpu')
+        for key, value in exported.model.head.state_dict().items():
+            expected = saved['state_dict'][f'fuser.head.{key}']
+            torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-6)  # half precision
 
 
 @pytest.mark.parametrize(('name', 'scope'), [('RetinaNet', 'mmdet'), ('DeepLabV3+', 'mmseg')])
