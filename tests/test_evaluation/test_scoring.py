@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+import threading
 
 import cv2
 import numpy as np
@@ -94,6 +96,32 @@ class TestScoreFolders:
         np.testing.assert_array_equal(
             score(folders, workers=2).values, score(folders, workers=1).values
         )
+
+    def test_threads_of_opencv_neither_block_the_workers_nor_are_lost(self, folders, monkeypatch):
+        monkeypatch.setattr(threading, 'active_count', lambda: 1)
+        before = cv2.getNumThreads()
+        cv2.setNumThreads(3)
+        try:
+            cv2.resize(np.zeros((2000, 2000), np.uint8), (999, 999))  # now they have begun
+            score(folders, workers=2, names=['EN'])
+            assert cv2.getNumThreads() == 3
+        finally:
+            cv2.setNumThreads(before)
+
+    @pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere there is no safe fork')
+    def test_this_process_is_forked_only_if_no_thread_may_hold_a_lock(self, monkeypatch):
+        methods = []
+        for threads in (1, 2):
+            monkeypatch.setattr(threading, 'active_count', lambda n=threads: n)
+            methods.append(scoring._process_context().get_start_method())
+        assert methods == ['fork', 'forkserver']
+
+    def test_one_image_or_one_core_needs_no_pool(self, folders, monkeypatch):
+        monkeypatch.setattr(scoring, '_process_pool', None)
+        for name in ('00001N', '00002N', '00003N'):
+            for root in folders.values():
+                (root / f'{name}.png').unlink()
+        assert score(folders, workers=8).images == ('00000N',)
 
     def test_an_unfit_file_in_a_worker_is_named(self, folders):
         (folders['noisy'] / '00001N.png').write_bytes(b'no image')
