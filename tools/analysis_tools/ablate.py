@@ -148,6 +148,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def pairs_in(folder: Path) -> list[ImagePair]:
+    """The pairs of a folder's ir and vi.
+
+    Raises:
+        FileNotFoundError: One of the two is missing.
+        ValueError: They hold no pair, or an image without partner.
+    """
+    for part in (folder / 'ir', folder / 'vi'):
+        if not part.is_dir():
+            raise FileNotFoundError(f'{part}: no such folder; give one that holds ir and vi')
+    pairs, faults = find_sources(str(folder / 'ir'), str(folder / 'vi'))
+    if faults or not pairs:
+        raise ValueError('\n'.join(faults) or f'{folder}: ir and vi hold no pair')
+    return pairs
+
+
 def plan(args: argparse.Namespace) -> list[Ablation]:
     """The full model and the ablations, with their phases' folders named by their content.
 
@@ -324,10 +340,8 @@ def main(argv: list[str] | None = None) -> int:
     register_all_modules()
     console = Console(soft_wrap=True, highlight=False, markup=False)
     try:
+        pairs = pairs_in(args.folder)[:: args.step]
         planned = plan(args)
-        pairs, faults = find_sources(str(args.folder / 'ir'), str(args.folder / 'vi'))
-        if faults or not pairs:
-            raise ValueError('\n'.join(faults) or f'{args.folder}: ir and vi hold no pair')
     except (OSError, ValueError) as error:
         console.print(f'error: {error}')
         return 2
@@ -335,7 +349,6 @@ def main(argv: list[str] | None = None) -> int:
         console.print(line)
     if args.plan:
         return 0
-    pairs = pairs[:: args.step]
     for one in planned:
         fuse(one, train(one), pairs, args)
     console.print(write_tables(args, planned, score(planned, pairs)))
