@@ -3,7 +3,8 @@
     python tools/test.py configs/sgdfuse-compact_ivif.py work_dirs/NAME/fusion/epoch_60.pth
     python tools/test.py CONFIG weights.safetensors --cfg-options data_root=/data
 
-Writes OUT/fused/<name>.png and OUT/metrics.json.
+Writes OUT/metrics.json and OUT/fused/<name>.png; for a config of mmdet or mmseg
+(configs/downstream) OUT/predictions/ instead of the fused images.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmsgdfuse.evaluation.downstream import keep_predictions
 from mmsgdfuse.utils.compat import distribute_on_cpu
 from mmsgdfuse.utils.config import merge_options
 from mmsgdfuse.utils.image_io import atomic_path
@@ -71,6 +73,9 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg.work_dir = str(args.out_dir)
     cfg.resume = False
     cfg.load_from = None  # weights are loaded strictly, below
+    if cfg.get('default_scope') in ('mmdet', 'mmseg'):
+        keep_predictions(cfg, args.out_dir)
+        return cfg
     # whatever the config shows in training, a test writes the fused images
     hook = dict(type='mmsgdfuse.FusionVisualizationHook', out_dir=str(args.out_dir / 'fused'))
     cfg.default_hooks = dict(cfg.get('default_hooks', {}), visualization=hook)
@@ -102,12 +107,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def write_metrics(path: Path, args: argparse.Namespace, metrics: dict[str, float]) -> None:
     # JSON has no NaN; an undefined mean is null
-    defined = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    # nor has it numpy's numbers
+    defined = {
+        name: float(value) if math.isfinite(value) else None for name, value in metrics.items()
+    }
     content = dict(config=args.config, checkpoint=args.checkpoint, metrics=defined)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-    print(f'{path}: {len(metrics)} values; the fused images are in {path.parent / "fused"}')
+    print(f'{path}: {len(metrics)} values; what the model made is beside it')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Training: phases, checkpoints and hooks."""
 
 from mmsgdfuse.engine.checkpoints import AtomicLocalBackend, epoch_checkpoints, latest_checkpoint
+from mmsgdfuse.engine.downstream import DownstreamCheckHook
 from mmsgdfuse.engine.hooks import EpochSeedHook, seed_worker
 from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases, select_phase
 from mmsgdfuse.engine.precision import BFloat16OptimWrapper
@@ -8,6 +9,7 @@ from mmsgdfuse.engine.precision import BFloat16OptimWrapper
 __all__ = [
     'AtomicLocalBackend',
     'BFloat16OptimWrapper',
+    'DownstreamCheckHook',
     'EpochSeedHook',
     'Phase',
     'epoch_checkpoints',

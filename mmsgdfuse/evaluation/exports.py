@@ -88,15 +88,20 @@ def differences_csv(differences: list[Difference]) -> str:
     )
 
 
-def to_plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """What JSON can hold: undefined and infinite numbers become null."""
     if isinstance(value, dict):
-        return {key: to_plain(entry) for key, entry in value.items()}
+        return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(entry) for entry in value]
+        return [_plain(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def to_json(document: Any) -> str:
+    """A document as JSON text; undefined and infinite numbers become null."""
+    return json.dumps(_plain(document), indent=1, allow_nan=False) + '\n'
 
 
 def evaluation_json(scores: Scores, differences: list[Difference]) -> str:
@@ -145,4 +150,4 @@ def evaluation_json(scores: Scores, differences: list[Difference]) -> str:
         left_out=[dict(image=p.image, message=p.message) for p in scores.problems],
         notes=scores.notes,
     )
-    return json.dumps(to_plain(document), indent=1, allow_nan=False) + '\n'
+    return to_json(document)

@@ -2,6 +2,7 @@
 
 from mmsgdfuse.datasets.downstream.boxes import BOX_FORMATS, Box, read_voc, read_yolo
 from mmsgdfuse.datasets.downstream.coco import DetectionLabels, collect_boxes, to_coco
+from mmsgdfuse.datasets.downstream.config_check import check_config, image_folder, map_folder
 from mmsgdfuse.datasets.downstream.faults import Fault, LabelError, count_kinds
 from mmsgdfuse.datasets.downstream.fused_folder import check_fused_folder
 from mmsgdfuse.datasets.downstream.maps import MapReport, check_maps
@@ -24,10 +25,13 @@ __all__ = [
     'LabelError',
     'MapReport',
     'SegmentationSet',
+    'check_config',
     'check_fused_folder',
     'check_maps',
     'collect_boxes',
     'count_kinds',
+    'image_folder',
+    'map_folder',
     'read_classes',
     'read_voc',
     'read_yolo',

@@ -102,7 +102,8 @@ def to_coco(labels: DetectionLabels, description: str = '') -> dict[str, Any]:
         1: pycocotools takes a matched annotation with the id 0 for an unmatched one. Difficult
         objects are ``iscrowd``, as mmdet's converter of PASCAL VOC has them.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, name in enumerate(sorted(labels.sizes), 1):
         height, width = labels.sizes[name]
         images.append(dict(id=number, file_name=name, width=width, height=height))

@@ -1,0 +1,4 @@
+_base_ = './deeplabv3plus-r50_fmb-visible.py'
+train_dataloader = dict(dataset=dict(data_prefix=dict(img_path='train/Infrared')))
+val_dataloader = dict(dataset=dict(data_prefix=dict(img_path='test/Infrared')))
+test_dataloader = val_dataloader

@@ -1,0 +1,4 @@
+_base_ = './deeplabv3plus-r50_msrs-visible.py'
+train_dataloader = dict(dataset=dict(data_prefix=dict(img_path='train/ir')))
+val_dataloader = dict(dataset=dict(data_prefix=dict(img_path='test/ir')))
+test_dataloader = val_dataloader

@@ -1,0 +1,6 @@
+_base_ = [
+    './_base_/runtime.py',
+    './_base_/datasets/msrs_boxes.py',
+    './_base_/models/retinanet-r50.py',
+]
+model = dict(bbox_head=dict(num_classes=3))

@@ -1,0 +1,6 @@
+_base_ = [
+    './_base_/runtime.py',
+    './_base_/datasets/llvip_boxes.py',
+    './_base_/models/yolox-s.py',
+]
+model = dict(bbox_head=dict(num_classes=1))

@@ -1,0 +1,4 @@
+_base_ = './yolox-s_m3fd-visible.py'
+train_dataloader = dict(dataset=dict(data_prefix=dict(img='Ir')))
+val_dataloader = dict(dataset=dict(data_prefix=dict(img='Ir')))
+test_dataloader = val_dataloader

@@ -1,0 +1,5 @@
+_base_ = './yolox-tiny_m3fd-visible.py'
+model = dict(_delete_=True, type='mmsgdfuse.FusedDetector', model={{_base_.model}})
+train_dataloader = dict(dataset=dict(pipeline={{_base_.fused_train_pipeline}}))
+val_dataloader = dict(dataset=dict(pipeline={{_base_.fused_test_pipeline}}))
+test_dataloader = val_dataloader
