@@ -32,7 +32,6 @@ model = dict(
     denoiser=dict(base_channels=8, channel_mults=(1, 2)),
     head=dict(level_channels=4, hidden_channels=4),
 )
-default_hooks = dict(visualization=None)
 """
 
 
