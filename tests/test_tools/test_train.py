@@ -62,7 +62,7 @@ class Training:
         self.folder = folder
         self.arguments = [
             str(CONFIG), '--work-dir', str(folder), *arguments, '--cfg-options',
-            f'data_root={data_root}', f'mask_cache={folder / "masks"}', 'crop_size=48',
+            f'data_root={data_root}', f'cache_dir={folder / "masks"}', 'crop_size=48',
             'batch_size=4', f'num_workers={num_workers}', f'max_epochs={EPOCHS}',
             'train_cfg.val_interval=1', 'val_dataloader.dataset.indices=1',
             'default_hooks.logger.interval=1',

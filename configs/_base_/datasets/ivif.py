@@ -4,10 +4,10 @@ data_root = 'data'
 crop_size = 128
 batch_size = 8
 num_workers = 0
-mask_cache = 'work_dirs/mask_cache'
+cache_dir = 'work_dirs/mask_cache'
 
 mask_generator = dict(type='ThermalVisualSaliency')
-masks = dict(type='GenerateMasks', ir=mask_generator, vis=mask_generator, cache_dir=mask_cache)
+masks = dict(type='GenerateMasks', ir=mask_generator, vis=mask_generator, cache_dir=cache_dir)
 train_pipeline = [
     dict(type='LoadPair', cache_images=True),
     masks,

@@ -3,10 +3,10 @@ data_root = 'data'
 crop_size = 160
 batch_size = 24
 num_workers = 4
-mask_cache = 'work_dirs/mask_cache'
+cache_dir = 'work_dirs/mask_cache'
 
 mask_generator = dict(type='ThermalVisualSaliency')
-masks = dict(type='GenerateMasks', ir=mask_generator, vis=mask_generator, cache_dir=mask_cache)
+masks = dict(type='GenerateMasks', ir=mask_generator, vis=mask_generator, cache_dir=cache_dir)
 test_pipeline = [dict(type='LoadPair'), masks, dict(type='PackFusionInputs')]
 
 train_dataloader = dict(

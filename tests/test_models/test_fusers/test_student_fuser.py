@@ -142,7 +142,7 @@ class TestTraining:
             write_image(tmp_path / name / 'vi' / '0.png', scene.vis)
         options = dict(
             data_root=str(tmp_path),
-            mask_cache=str(tmp_path / 'masks'),
+            cache_dir=str(tmp_path / 'masks'),
             crop_size=48,
             batch_size=2,
             max_epochs=self.EPOCHS,
