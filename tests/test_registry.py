@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import cv2
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
@@ -20,7 +21,9 @@ SCOPES = ('mmengine', 'mmdet', 'mmseg')
 
 # What a class cannot be built without; every other class builds from its defaults. Values that
 # depend on the test's folder are functions of it.
+OPTIMIZER = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
 MINIMAL = dict(
+    BFloat16OptimWrapper=dict(optimizer=OPTIMIZER),
     FusedDetector=dict(
         model=dict(
             type='YOLOX',
@@ -42,6 +45,8 @@ MINIMAL = dict(
     LastLevelHead=dict(in_channels=(8, 16)),
     LoadMasks=lambda folder: dict(ir=str(folder / 'ir')),
     NoiseSchedule=dict(betas=(0.1, 0.2)),
+    ShardedOptimWrapper=dict(optimizer=OPTIMIZER),
+    ShardedStrategy=lambda folder: dict(work_dir=str(folder)),
 )
 
 # Classes that build only where another package is installed

@@ -5,6 +5,11 @@ from mmsgdfuse.engine.downstream import DownstreamCheckHook
 from mmsgdfuse.engine.hooks import EpochSeedHook, seed_worker
 from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases, select_phase
 from mmsgdfuse.engine.precision import BFloat16OptimWrapper
+from mmsgdfuse.engine.sharding import (
+    ShardedOptimWrapper,
+    ShardedStrategy,
+    wrap_residual_blocks,
+)
 
 __all__ = [
     'AtomicLocalBackend',
@@ -12,10 +17,13 @@ __all__ = [
     'DownstreamCheckHook',
     'EpochSeedHook',
     'Phase',
+    'ShardedOptimWrapper',
+    'ShardedStrategy',
     'epoch_checkpoints',
     'latest_checkpoint',
     'plan_phases',
     'run_phases',
     'seed_worker',
     'select_phase',
+    'wrap_residual_blocks',
 ]

@@ -11,7 +11,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import barrier
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.registry import MODELS, RUNNERS
+from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
 from mmsgdfuse.engine.checkpoints import epoch_checkpoints, latest_checkpoint, read_checkpoint
@@ -168,13 +169,26 @@ def run_phases(phases: list[Phase], resume: bool = False, load_from: str | None 
             print_log(f'{title}: starts from {checkpoint}', 'current')
         else:
             print_log(f'{title}: starts', 'current')
-        runner = Runner.from_cfg(phase.cfg)
+        runner = build_runner(phase.cfg)
         if checkpoint and not found:
             check_inherited(checkpoint, runner.model, phase.inherits)
         runner.train()
         barrier()  # the other processes wait until the first has written the checkpoint
         checkpoint = str(epoch_checkpoints(phase.work_dir)[0])
     return epoch_checkpoints(phases[-1].work_dir)[0]
+
+
+def build_runner(cfg: Config) -> Runner | FlexibleRunner:
+    """The Runner of a config, with its model built.
+
+    Args:
+        cfg: Config whose ``runner_type`` names the class, mmengine's ``Runner`` by default;
+            ``FlexibleRunner`` is the one that takes a ``strategy``.
+    """
+    runner = RUNNERS.build(cfg)
+    if not isinstance(runner.model, nn.Module):  # a FlexibleRunner would wait until it trains
+        runner.model = MODELS.build(runner.model)
+    return runner
 
 
 def check_inherited(checkpoint: str | Path, model: nn.Module, submodules: tuple[str, ...]) -> None:

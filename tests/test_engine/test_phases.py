@@ -58,10 +58,6 @@ class FakeRunner:
     def __init__(self, cfg: Config) -> None:
         self.cfg, self.model = cfg, Net()
 
-    @classmethod
-    def from_cfg(cls, cfg: Config) -> FakeRunner:
-        return cls(cfg)
-
     def train(self) -> None:
         self.started.append(self.cfg)
         for epoch in range(1, self.cfg.train_cfg.max_epochs + 1):
@@ -72,7 +68,7 @@ class FakeRunner:
 def started(monkeypatch) -> list[dict]:
     """Configs of the Runners that were trained."""
     FakeRunner.started = []
-    monkeypatch.setattr(phases, 'Runner', FakeRunner)
+    monkeypatch.setattr(phases, 'build_runner', FakeRunner)
     return FakeRunner.started
 
 
