@@ -37,7 +37,7 @@ TINY = dict(
     retinanet={
         'backbone.init_cfg': None, 'backbone.depth': 18, 'neck.in_channels': '[64,128,256,512]',
         'neck.out_channels': 16, 'bbox_head.in_channels': 16, 'bbox_head.feat_channels': 16,
-        'bbox_head.stacked_convs': 1,
+        'bbox_head.stacked_convs': 1, 'test_cfg.score_thr': 0,
     },
     deeplabv3plus={
         'pretrained': None, 'backbone.depth': 18, 'decode_head.in_channels': 512,
