@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import cv2
 import pytest
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 from mmsgdfuse.datasets.synthetic import synthetic_scene
 from mmsgdfuse.models.fusers import SGDFuse
 from mmsgdfuse.registry import METRICS
+from mmsgdfuse.utils.setup_env import import_packages_of
 
 CONFIG = """
 default_scope = 'mmagic'
@@ -88,6 +90,24 @@ def test_mmagic_trains_and_scores_our_model(tmp_path):
     assert any((value != before[key]).any() for key, value in runner.model.state_dict().items())
     assert 0 < runner.message_hub.get_scalar('val/fusion/EN').current() <= 8
     assert 5 < runner.message_hub.get_scalar('val/mmagic/PSNR').current() < 60
+
+
+def test_where_mmagic_cannot_be_imported_the_config_is_refused(tmp_path, monkeypatch):
+    """As the tools do before they build anything, and by the metric in anybody's Runner."""
+    for name in [name for name in sys.modules if name.split('.')[0] == 'mmagic']:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / 'mmagic').mkdir()
+    (tmp_path / 'mmagic' / '__init__.py').write_text('from diffusers import NoSuchThing\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / 'config.py'
+    path.write_text(CONFIG.replace('DATA_ROOT', repr(str(tmp_path))))
+    cfg = Config.fromfile(path)
+
+    versions = r'NoSuchThing.*mmagic 1\.2\.0 with diffusers 0\.28\.2.*mmengine 0\.10\.7'
+    with pytest.raises(ImportError, match=versions):
+        import_packages_of(cfg)
+    with pytest.raises(ImportError, match=versions):
+        METRICS.build(cfg.val_evaluator[1])
 
 
 @pytest.fixture

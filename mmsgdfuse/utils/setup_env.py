@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import uuid4
 
+from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
 from mmsgdfuse import registry
@@ -28,7 +29,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
             DefaultScope.get_instance(f'{registry.SCOPE}-{uuid4()}', scope_name=registry.SCOPE)
 
 
-def import_packages_of(cfg: dict) -> list[str]:
+def import_packages_of(cfg: Config | dict) -> list[str]:
     """Import those of mmdet, mmseg and mmagic that a config names, and no others.
 
     A config names a package in ``default_scope``, in ``_scope_`` or before the dot of a
@@ -51,7 +52,7 @@ def import_packages_of(cfg: dict) -> list[str]:
 
 
 def _scopes(node: object) -> Iterator[str]:
-    if isinstance(node, dict):
+    if isinstance(node, (Config, dict)):
         for key, value in node.items():
             if key in ('default_scope', '_scope_') and isinstance(value, str):
                 yield value
