@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,23 @@ def write_set(root: Path, name: str, maps: bool, images: int = 4) -> Path:
             ]
         if not maps:
             write_text(root / f'annotations/{split}.json', to_json(to_coco(labels)))
+    return root
+
+
+def write_frames(root: Path, names: Sequence[str]) -> Path:
+    """Pairs of these names in ``ir`` and ``vi``, and their boxes as YOLO text in ``labels``."""
+    height, width = SIZE
+    for seed, name in enumerate(names):
+        scene = synthetic_scene(seed, size=SIZE)
+        write_image(root / f'ir/{name}.png', scene.ir)
+        write_image(root / f'vi/{name}.png', scene.vis)
+        lines = [
+            f'{min(label, 3) - 1} {(x0 + x1) / 2 / width} {(y0 + y1) / 2 / height} '
+            f'{(x1 - x0) / width} {(y1 - y0) / height}'
+            for label, x0, y0, x1, y1 in scene.boxes
+            if x1 - x0 >= 1 and y1 - y0 >= 1
+        ]
+        write_text(root / f'labels/{name}.txt', '\n'.join(lines) + '\n')
     return root
 
 
