@@ -5,6 +5,7 @@ from mmsgdfuse.models.losses.distillation import DistillationLoss
 from mmsgdfuse.models.losses.noise import NoisePredictionLoss
 from mmsgdfuse.models.losses.pixel import (
     InfraredIntensityLoss,
+    LocalBrightnessLoss,
     MaskedGradientLoss,
     MaskedIntensityLoss,
     VisibleGradientLoss,
@@ -23,6 +24,7 @@ __all__ = [
     'EdgePreservationLoss',
     'FusionLoss',
     'InfraredIntensityLoss',
+    'LocalBrightnessLoss',
     'MaskedGradientLoss',
     'MaskedIntensityLoss',
     'NoisePredictionLoss',

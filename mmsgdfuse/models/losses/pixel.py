@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmsgdfuse.models.losses.base import FusionLoss, check_share, region_weight
@@ -93,6 +94,39 @@ class MaskedIntensityLoss(FusionLoss):
             brightest = (vis + (ir - luma(vis)).clamp_min(0)).clamp_max(1)
         wanted = vis + region_weight(mask, self.background) * (brightest - vis)
         return (region_weight(mask, self.mask_floor) * (fused - wanted).abs()).mean()
+
+
+@MODELS.register_module()
+class LocalBrightnessLoss(FusionLoss):
+    """Mean square by which the local means of the luma miss those that the mask asks for.
+
+    Measures of structure and information hardly see brightness: to them an image that shows
+    one source alone is nearly as good as any, so that by day a network may well blacken the
+    sky. This holds the brightness of an area where it belongs and, being square and of means,
+    leaves small steps and all detail to the other losses. What is asked for is that of
+    :class:`MaskedIntensityLoss`.
+
+    Args:
+        window: Side, in pixels, of the squares that are averaged, half of which overlap.
+            Default 16.
+        background: Share of what max(I_ir, I_vis) has above I_vis that is wanted outside the
+            mask, in [0, 1]. Default 0.5.
+        loss_weight: Factor of the loss. Default 1.0.
+
+    Raises:
+        ValueError: ``background`` lies outside [0, 1].
+    """
+
+    def __init__(self, window: int = 16, background: float = 0.5, loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        self.window = window
+        self.background = check_share('background', background)
+
+    def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
+        surplus = (ir - luma(vis)).clamp_min(0)
+        wanted = luma(vis) + region_weight(mask, self.background) * surplus
+        missed = F.avg_pool2d(luma(fused) - wanted, self.window, max(self.window // 2, 1))
+        return missed.square().mean()
 
 
 @MODELS.register_module()

@@ -9,6 +9,7 @@ from scipy.ndimage import correlate
 
 from mmsgdfuse.models.losses import (
     InfraredIntensityLoss,
+    LocalBrightnessLoss,
     MaskedGradientLoss,
     MaskedIntensityLoss,
     VisibleGradientLoss,
@@ -236,3 +237,29 @@ def test_weight_multiplies(loss, images):
     single = value_of(loss(loss_weight=1), fused, ir, vis, mask)
     assert single > 0
     assert value_of(loss(loss_weight=0.4), fused, ir, vis, mask) == pytest.approx(0.4 * single)
+
+
+class TestLocalBrightness:
+    def test_means_of_squares_by_hand(self):
+        # two squares of 4x4 pixels: the infrared image is brighter by 0.4 in the right one alone
+        ir, vis = np.zeros((1, 1, 4, 8)), np.zeros((1, 3, 4, 8))
+        ir[..., 4:], ir[..., :4] = 0.4, -0.4
+        mask = np.zeros((1, 1, 4, 8))
+        loss = LocalBrightnessLoss(window=4, background=0.25)
+        # squares start at every second column; outside the mask a quarter of the 0.4 is wanted
+        expected = np.mean([0, 0.05**2, 0.1**2])
+        assert value_of(loss, vis, ir, vis, mask) == pytest.approx(expected)
+        inside = np.mean([0, 0.2**2, 0.4**2])
+        assert value_of(loss, vis, ir, vis, mask + 1) == pytest.approx(inside)
+
+    def test_detail_is_free(self, images):
+        _, ir, vis, mask = images
+        loss = LocalBrightnessLoss(window=2)
+        checks = np.indices((H, W)).sum(0) % 2 - 0.5
+        assert value_of(loss, vis + 0.4 * checks, ir, vis, mask) == pytest.approx(
+            value_of(loss, vis, ir, vis, mask)
+        )
+
+    def test_background_out_of_range(self):
+        with pytest.raises(ValueError, match=r'background must lie in \[0, 1\], found -1'):
+            LocalBrightnessLoss(background=-1)

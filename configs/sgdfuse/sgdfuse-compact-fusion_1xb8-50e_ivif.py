@@ -1,5 +1,5 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 80
+max_epochs = 50
 
 model = dict(
     type='SGDFuse',
@@ -9,12 +9,13 @@ model = dict(
     # the U-Net shall still denoise, but its features serve the head first
     noise_loss=dict(type='NoisePredictionLoss', loss_weight=0.3),
     # Eq. 19, and what the metrics mean: structure, information, edges and differences of both
-    # sources, held back by the quiet-region term from amplifying noise. Brightness is asked for
-    # inside the masks; outside it is for the other losses to settle.
+    # sources, held back by the quiet-region term from amplifying noise. Inside the masks every
+    # pixel shall be as bright as the brighter source; outside only areas, and less of the infrared.
     losses=dict(
         intensity=dict(
             type='MaskedIntensityLoss', mask_floor=0.03, background=0.5, loss_weight=8.0
         ),
+        brightness=dict(type='LocalBrightnessLoss', background=0.5, loss_weight=4.0),
         gradient=dict(type='MaskedGradientLoss', mask_floor=0.2, form='vector', loss_weight=0.7),
         ssim=dict(type='SSIMLoss', loss_weight=1.5),
         vif=dict(type='VIFLoss', loss_weight=1.5),
