@@ -7,11 +7,15 @@ import copy
 import hashlib
 import io
 import json
+import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -174,6 +178,41 @@ def run_detector(run: DetectorRun) -> DetectorRun:
     )
     write_text(run.folder / _FINISHED, to_json(content))
     return run
+
+
+def run_detectors(runs: Sequence[DetectorRun], jobs: int = 1) -> Iterator[DetectorRun]:
+    """Several runs, see :func:`run_detector`.
+
+    Args:
+        runs: From :func:`plan_runs`.
+        jobs: How many are worked on at a time, if several each in a process of one thread.
+            Default 1.
+
+    Yields:
+        The runs as they finish.
+
+    Raises:
+        ValueError: ``jobs`` is below 1.
+    """
+    if jobs < 1:
+        raise ValueError(f'jobs must be at least 1, found {jobs}')
+    if jobs == 1:
+        yield from map(run_detector, runs)
+        return
+    # a fork of a process that has computed may wait forever for torch's threads
+    context = multiprocessing.get_context('spawn')
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_use_one_thread)
+    try:
+        for future in as_completed([pool.submit(run_detector, run) for run in runs]):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _use_one_thread() -> None:
+    # as many processes as cores: more threads in each would only wait for one another
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 
 def _plan_run(

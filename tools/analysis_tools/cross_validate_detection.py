@@ -15,15 +15,11 @@ Writes WORK_DIR/cross_validation.{csv,json,md,tex}.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import cv2
-import torch
 from mmengine.config import Config, DictAction
 from rich.console import Console
 
@@ -35,7 +31,7 @@ from mmsgdfuse.engine.cross_validation import (
     DetectorRun,
     plan_runs,
     read_input,
-    run_detector,
+    run_detectors,
 )
 from mmsgdfuse.evaluation.cross_validation import (
     CrossValidation,
@@ -166,28 +162,6 @@ def describe(item: DetectionInput, folds: Sequence[Sequence[str]], span: int) ->
         yield f'fold {number}: {len(frames)} frames ({", ".join(parts)}): {" ".join(ranges)}'
 
 
-def run_all(runs: Sequence[DetectorRun], jobs: int) -> Iterator[DetectorRun]:
-    """The runs as they finish."""
-    if jobs == 1:
-        yield from map(run_detector, runs)
-        return
-    # forks would inherit torch's threads in an unusable state
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=use_one_thread) as pool:
-        futures = [pool.submit(run_detector, run) for run in runs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def use_one_thread() -> None:
-    """As many processes as cores: more threads in each would only wait for one another."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
 def write_tables(
     args: argparse.Namespace,
     scores: CrossValidation,
@@ -233,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
     console.print(f'{len(runs)} runs, {len(runs) - len(todo)} of them done')
     if args.plan:
         return 0
-    for number, run in enumerate(run_all(todo, args.jobs), 1):
+    for number, run in enumerate(run_detectors(todo, args.jobs), 1):
         console.print(f'{number}/{len(todo)} {run.folder}: {run.seconds:.0f} s')
     results = {(run.name, run.fold, run.seed): read_result(run.folder, run.name) for run in runs}
     scores = gather(results)
