@@ -25,8 +25,8 @@ from rich.table import Table
 from mmsgdfuse.apis import STUDENT_WEIGHTS, FusionInferencer
 from mmsgdfuse.apis.recipe import Recipe
 from mmsgdfuse.datasets.synthetic import synthetic_scene
-from mmsgdfuse.evaluation.exports import write_text
 from mmsgdfuse.models.fusers import SGDFuse
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.profiling import (
     Memory,
     Spread,

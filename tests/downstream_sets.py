@@ -15,7 +15,8 @@ from mmsgdfuse.datasets.downstream import (
     to_coco,
 )
 from mmsgdfuse.datasets.synthetic import synthetic_scene
-from mmsgdfuse.evaluation.exports import to_json, write_text
+from mmsgdfuse.evaluation.exports import to_json
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
 
 SIZE = (48, 64)

@@ -27,8 +27,9 @@ from mmsgdfuse.evaluation.downstream import (
     read_result,
     result_table,
 )
-from mmsgdfuse.evaluation.exports import to_csv, to_json, write_text
+from mmsgdfuse.evaluation.exports import to_csv, to_json
 from mmsgdfuse.evaluation.tables import to_latex, to_markdown, to_rich
+from mmsgdfuse.utils.files import write_text
 
 _TEST = Path(__file__).with_name('test.py')
 

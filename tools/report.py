@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from mmsgdfuse.evaluation.folders import name_methods
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.visualization.report import (
     Findings,
     Picture,
@@ -101,9 +101,7 @@ def main(argv: list[str] | None = None) -> None:
         found = search(args.sources)
         gallery = read_gallery(args, found)
         page = render_report(args.title or named.resolve().name, found, gallery)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(args.out) as temporary:
-            temporary.write_text(page, encoding='utf-8')
+        write_text(args.out, page)
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
     print(

@@ -24,7 +24,7 @@ from mmengine.runner import Runner
 from mmsgdfuse.evaluation.downstream import keep_predictions
 from mmsgdfuse.utils.compat import distribute_on_cpu
 from mmsgdfuse.utils.config import merge_options
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
 from mmsgdfuse.utils.weights import load_weights
 
@@ -112,9 +112,7 @@ def write_metrics(path: Path, args: argparse.Namespace, metrics: dict[str, float
         name: float(value) if math.isfinite(value) else None for name, value in metrics.items()
     }
     content = dict(config=args.config, checkpoint=args.checkpoint, metrics=defined)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    write_text(path, json.dumps(content, indent=2) + '\n')
     print(f'{path}: {len(metrics)} values; what the model made is beside it')
 
 

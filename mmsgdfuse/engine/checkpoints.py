@@ -15,7 +15,7 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.logging import print_log
 
 from mmsgdfuse.utils.compat import allow_safe_resume
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import atomic_path
 
 ATOMIC_BACKEND = 'mmsgdfuse_atomic'
 

@@ -23,7 +23,8 @@ from mmsgdfuse.datasets.downstream import DetectionLabels, LabelError, collect_b
 from mmsgdfuse.engine.phases import Phase, run_phases
 from mmsgdfuse.evaluation.cache import content_digest
 from mmsgdfuse.evaluation.downstream import keep_predictions
-from mmsgdfuse.evaluation.exports import to_json, write_text
+from mmsgdfuse.evaluation.exports import to_json
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import list_images
 from mmsgdfuse.utils.setup_env import import_packages_of
 

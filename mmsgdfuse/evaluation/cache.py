@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsgdfuse.evaluation import functional
-from mmsgdfuse.utils.image_io import ImageFileError, atomic_path
+from mmsgdfuse.utils.files import write_text
+from mmsgdfuse.utils.image_io import ImageFileError
 
 
 def default_cache_dir() -> Path:
@@ -99,8 +100,5 @@ class MetricCache:
             identity: Digests of the infrared, the visible and the fused image.
             entry: Its values and notes.
         """
-        path = self._path(identity)
-        path.parent.mkdir(parents=True, exist_ok=True)
         values = {k: str(v) if not math.isfinite(v) else v for k, v in entry.values.items()}
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(dict(values=values, notes=entry.notes)))
+        write_text(self._path(identity), json.dumps(dict(values=values, notes=entry.notes)))

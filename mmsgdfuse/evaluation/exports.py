@@ -6,19 +6,10 @@ import csv
 import io
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from mmsgdfuse.evaluation.comparison import Difference, mean_ranks, ranks
 from mmsgdfuse.evaluation.scores import Scores
-from mmsgdfuse.utils.image_io import atomic_path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file so that it is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding='utf-8')
 
 
 def to_csv(rows: list[list[Any]]) -> str:

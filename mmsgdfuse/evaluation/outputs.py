@@ -12,12 +12,12 @@ from mmsgdfuse.evaluation.exports import (
     evaluation_json,
     images_csv,
     means_csv,
-    write_text,
 )
 from mmsgdfuse.evaluation.folders import Sample
 from mmsgdfuse.evaluation.plots import write_box_plots
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.tables import difference_table, metric_table, to_latex, to_markdown
+from mmsgdfuse.utils.files import write_text
 
 
 def default_contrast(scores: Scores) -> tuple[str, str, str]:

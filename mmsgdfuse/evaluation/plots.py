@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mmsgdfuse.evaluation.functional import METRIC_INFOS
 from mmsgdfuse.evaluation.scores import QRG_IMAGE_LIMIT, Scores
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import atomic_path
 
 _BASELINE_COLOUR = '#c9c9c9'
 _METHOD_COLOUR = '#8fb8de'

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from mmsgdfuse.masks.base import BaseMaskGenerator
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import atomic_path, write_text
 
 _SETTINGS_FILE = 'settings.json'
 _PARTIAL_FILES = f'.*.{32 * "[0-9a-f]"}.*'  # the names that atomic_path gives
@@ -147,8 +147,7 @@ class MaskCache:
         settings = self.folder / _SETTINGS_FILE
         if not settings.is_file():
             text = json.dumps(self.settings, sort_keys=True, indent=2) + '\n'
-            with atomic_path(settings) as partial:
-                partial.write_text(text, encoding='utf-8')
+            write_text(settings, text)
         path = self.path(image)
         info = PngImagePlugin.PngInfo()
         info.add_text('image', path.stem)

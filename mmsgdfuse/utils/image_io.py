@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+
+from mmsgdfuse.utils.files import atomic_path
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 INFRARED_SCALINGS = ('full', 'minmax', 'percentile')
@@ -247,18 +248,6 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
-
-
-@contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Context of a new file's path beside ``path``, which takes its place if all goes well."""
-    path = Path(path)
-    temporary = path.with_name(f'.{path.stem}.{uuid.uuid4().hex}{path.suffix}')
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _suffixes() -> str:

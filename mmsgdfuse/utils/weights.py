@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mmsgdfuse.utils.compat import allow_safe_resume
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import atomic_path
 
 TRAINING_ONLY = ('losses', 'noise_loss', 'distillation', 'teacher')
 _METADATA_KEY = 'mmsgdfuse'

@@ -21,7 +21,6 @@ from mmsgdfuse.evaluation.exports import (
     evaluation_json,
     images_csv,
     means_csv,
-    write_text,
 )
 from mmsgdfuse.evaluation.folders import Problem, match_folders
 from mmsgdfuse.evaluation.outputs import default_contrast, write_outputs
@@ -154,15 +153,6 @@ def test_json_is_strict_and_complete(scores):
     assert document['rows']['visible']['mean']['SCD'] is None
     assert document['left_out'] == [{'image': 'dusk', 'message': 'dusk.png: is empty'}]
     assert len(document['differences']) == 9
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / 'new' / 'table.md'
-    write_text(path, 'old')
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, '\ud800')
-    assert path.read_text() == 'old'
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_box_plot_shows_each_rows_values(scores):

@@ -14,7 +14,7 @@ from mmsgdfuse.masks import (
     image_digest,
     settings_digest,
 )
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import atomic_path
 
 # a new interpreter would take seconds to import torch; the children only write files
 FORK = multiprocessing.get_context('fork')

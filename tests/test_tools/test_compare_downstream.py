@@ -22,7 +22,8 @@ from mmsgdfuse.evaluation.downstream import (
     score_boxes,
     score_maps,
 )
-from mmsgdfuse.evaluation.exports import to_json, write_text
+from mmsgdfuse.evaluation.exports import to_json
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -12,7 +12,6 @@ from PIL import Image
 from mmsgdfuse.utils.image_io import (
     IMAGE_SUFFIXES,
     ImageFileError,
-    atomic_path,
     list_images,
     probe_image,
     read_image,
@@ -260,21 +259,6 @@ def test_write_refuses_what_is_no_image(tmp_path):
     with pytest.raises(ValueError, match='suffix'):
         write_image(tmp_path / 'a.gif', np.zeros((4, 4), np.uint8))
     assert not os.listdir(tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / 'a.txt'
-    path.write_text('old')
-
-    def write_half():
-        with atomic_path(path) as temporary:
-            temporary.write_text('ne')
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert path.read_text() == 'old'
-    assert os.listdir(tmp_path) == ['a.txt']
 
 
 def test_written_files_have_ordinary_permissions(tmp_path, scene):

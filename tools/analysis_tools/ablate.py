@@ -34,13 +34,13 @@ from mmsgdfuse.engine import Phase, latest_checkpoint, plan_phases, run_phases
 from mmsgdfuse.engine.precision import mixed_precision
 from mmsgdfuse.evaluation.cache import default_cache_dir
 from mmsgdfuse.evaluation.comparison import paired_differences
-from mmsgdfuse.evaluation.exports import write_text
 from mmsgdfuse.evaluation.folders import EvaluationError, match_folders
 from mmsgdfuse.evaluation.outputs import write_outputs
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.scoring import score_folders
 from mmsgdfuse.evaluation.tables import Cell, Table, difference_table, metric_table, to_markdown
 from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
 from mmsgdfuse.utils.profiling import count_parameters
 from mmsgdfuse.utils.setup_env import register_all_modules

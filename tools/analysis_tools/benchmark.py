@@ -32,7 +32,7 @@ from mmsgdfuse.models.fusers import DiffusionFuser, SGDFuse
 from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
 from mmsgdfuse.registry import SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.profiling import (
     FLOPS_COUNTED,
     Memory,
@@ -517,13 +517,11 @@ def main(argv: list[str] | None = None) -> None:
     console.print(to_rich(components, modes))
     for note in notes:
         console.print(note, markup=False, highlight=False)
-    args.out.mkdir(parents=True, exist_ok=True)
     for name, text in {
         'benchmark.json': json.dumps(result, indent=1) + '\n',
         'benchmark.md': to_text(components, modes, notes),
     }.items():
-        with atomic_path(args.out / name) as temporary:
-            temporary.write_text(text, encoding='utf-8')
+        write_text(args.out / name, text)
     console.print(f'written to {args.out}', highlight=False)
 
 

@@ -45,10 +45,11 @@ from mmsgdfuse.evaluation.cross_validation import (
     summary_document,
 )
 from mmsgdfuse.evaluation.downstream import SINGLE_INPUTS, read_result
-from mmsgdfuse.evaluation.exports import to_csv, to_json, write_text
+from mmsgdfuse.evaluation.exports import to_csv, to_json
 from mmsgdfuse.evaluation.tables import to_latex, to_markdown, to_rich
 from mmsgdfuse.models.downstream import RuleFuser
 from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
 
 CONFIG = (

@@ -25,7 +25,8 @@ from rich.table import Table
 
 from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, covered_share
 from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
-from mmsgdfuse.utils.image_io import atomic_path, list_images, read_image
+from mmsgdfuse.utils.files import write_text
+from mmsgdfuse.utils.image_io import list_images, read_image
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -138,9 +139,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(str(error))
     show(result)
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(args.json) as partial:
-            partial.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
+        write_text(args.json, json.dumps(result, indent=2) + '\n')
 
 
 if __name__ == '__main__':

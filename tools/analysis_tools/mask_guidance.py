@@ -27,7 +27,7 @@ from rich.table import Table
 from mmsgdfuse.apis import FusionInferencer, FusionResult
 from mmsgdfuse.datasets import IVIFDataset
 from mmsgdfuse.evaluation.functional import fusion_metrics, to_luma
-from mmsgdfuse.utils.image_io import atomic_path
+from mmsgdfuse.utils.files import write_text
 
 METRICS = ('SD', 'SF', 'SCD', 'VIF', 'Qabf', 'SSIM')
 
@@ -129,8 +129,7 @@ def main(argv: list[str] | None = None) -> None:
         table.add_row(source, *(f'{value:.3f}' for value in row.values()))
     Console(width=140).print(table)
     if args.json:
-        with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps(rows, indent=2) + '\n', encoding='utf-8')
+        write_text(args.json, json.dumps(rows, indent=2) + '\n')
 
 
 if __name__ == '__main__':

@@ -34,7 +34,7 @@ from mmsgdfuse.datasets.downstream import (
     to_coco,
 )
 from mmsgdfuse.datasets.pairing import find_pairs, read_names
-from mmsgdfuse.evaluation.exports import write_text
+from mmsgdfuse.utils.files import write_text
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
