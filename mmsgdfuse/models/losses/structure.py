@@ -51,8 +51,9 @@ class VIFLoss(FusionLoss):
     """Minus the pixel-domain visual information fidelity, summed over the two sources.
 
     Sheikh and Bovik, 2006; four scales with Gaussian windows 17, 9, 5, 3 as in
-    ``docs/metrics.md``. The information is summed over the batch before the two sums are
-    divided, so that a crop counts by what its source has to tell: a flat one hardly at all.
+    ``docs/metrics.md``. The mean over the batch weighs each crop by what its two sources have
+    to tell together: a flat one hardly counts. One weight for both, since with a weight each it
+    would pay to show in every crop the weightier source alone.
 
     Args:
         noise_variance: Variance of the visual noise, squared grey levels. Default 2.0.
@@ -75,11 +76,17 @@ class VIFLoss(FusionLoss):
                 f'{tuple(fused.shape[-2:])}; use larger crops'
             )
         fused = to_grey_levels(fused)
-        return -(self._vif(to_grey_levels(ir), fused) + self._vif(to_grey_levels(vis), fused))
+        gained_ir, known_ir = self._information(to_grey_levels(ir), fused)
+        gained_vis, known_vis = self._information(to_grey_levels(vis), fused)
+        fidelity = gained_ir / known_ir + gained_vis / known_vis
+        weight = known_ir + known_vis
+        return -(weight * fidelity).sum() / weight.sum()
 
-    def _vif(self, reference: Tensor, image: Tensor) -> Tensor:
+    def _information(self, reference: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What the image keeps of the reference's information, and all of it: (N,) each."""
         eps = 1e-6
-        gained = known = image.new_zeros(())
+        gained = image.new_zeros(len(image))
+        known = eps * reference[0].numel() + gained
         for scale in range(1, 5):
             size = 2 ** (5 - scale) + 1
             window = gaussian_kernel(size, size / 5, image)
@@ -90,9 +97,9 @@ class VIFLoss(FusionLoss):
             gain = (cov / (var_r + eps)).clamp_min(0)
             distortion = (var_i - gain * cov).clamp_min(eps)
             ratio = gain**2 * var_r / (distortion + self.noise_variance)
-            gained = gained + torch.log1p(ratio).sum()
-            known = known + torch.log1p(var_r / self.noise_variance).sum()
-        return gained / (known + eps * reference.numel())
+            gained = gained + torch.log1p(ratio).sum(dim=(1, 2, 3))
+            known = known + torch.log1p(var_r / self.noise_variance).sum(dim=(1, 2, 3))
+        return gained, known
 
 
 @MODELS.register_module()

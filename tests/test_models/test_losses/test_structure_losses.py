@@ -192,6 +192,15 @@ class TestVIF:
         alone = fusion_metrics(ir, vis, vis, ['VIF_vi'])['VIF_vi']
         assert loss_value(VIFLoss(), vis, flat, vis) == pytest.approx(-alone, abs=1e-3)
 
+    def test_it_does_not_pay_to_show_in_each_crop_the_weightier_source(self):
+        textures = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        rich, poor = textures, textures.flip(0) * 0.05
+        ir = torch.stack([rich[0], poor[0]])
+        vis = torch.stack([poor[1], rich[1]]).expand(-1, 3, -1, -1)
+        weightier = torch.cat([ir[:1].expand(-1, 3, -1, -1), vis[1:]])
+        # either crop shows all of one source and nothing of the other
+        assert VIFLoss()(weightier, ir, vis).item() == pytest.approx(-1, abs=0.1)
+
     def test_small_crops_are_refused(self):
         small = torch.zeros(1, 3, 40, 60)
         with pytest.raises(ValueError, match='at least 41 pixels, found'):

@@ -1,5 +1,5 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 50
+max_epochs = 45
 
 model = dict(
     type='SGDFuse',
@@ -15,7 +15,7 @@ model = dict(
         intensity=dict(
             type='MaskedIntensityLoss', mask_floor=0.03, background=0.5, loss_weight=8.0
         ),
-        brightness=dict(type='LocalBrightnessLoss', background=0.5, loss_weight=4.0),
+        brightness=dict(type='LocalBrightnessLoss', background=0.5, loss_weight=10.0),
         gradient=dict(type='MaskedGradientLoss', mask_floor=0.2, form='vector', loss_weight=0.7),
         ssim=dict(type='SSIMLoss', loss_weight=1.5),
         vif=dict(type='VIFLoss', loss_weight=1.5),
