@@ -195,7 +195,7 @@ class TestVIF:
     def test_it_does_not_pay_to_show_in_each_crop_the_weightier_source(self):
         textures = torch.rand(2, 1, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
         rich, poor = textures, textures.flip(0) * 0.05
-        ir = torch.stack([rich[0], poor[0]])
+        ir = torch.stack([rich[0], poor[1]])
         vis = torch.stack([poor[0], rich[1]]).expand(-1, 3, -1, -1)
         weightier = torch.cat([ir[:1].expand(-1, 3, -1, -1), vis[1:]])
         # either crop shows all of one source and nothing of the other
