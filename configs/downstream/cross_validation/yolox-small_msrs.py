@@ -9,7 +9,7 @@ scale = (320, 240)  # width, height
 batch_size = 4
 num_workers = 0
 max_epochs = 60
-lr = 0.001
+lr = 0.002
 
 model = dict(
     # nothing is downloaded, and what COCO taught would favour visible images
