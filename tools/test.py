@@ -10,18 +10,17 @@ Writes OUT/metrics.json and OUT/fused/<name>.png; for a config of mmdet or mmseg
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import os
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmsgdfuse.evaluation.downstream import keep_predictions
+from mmsgdfuse.evaluation.exports import to_json
+from mmsgdfuse.utils.cli import add_config_options, add_launcher
 from mmsgdfuse.utils.compat import distribute_on_cpu
 from mmsgdfuse.utils.config import merge_options
 from mmsgdfuse.utils.files import write_text
@@ -43,23 +42,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'config>/test/<name of the checkpoint>)',
     )
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier result there')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change the config, e.g. data_root=/data',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='how the processes of a distributed job are started',
-    )
-    # torchrun's predecessor passes the rank this way; mmengine reads it from the environment
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_config_options(parser)
+    add_launcher(parser)
     args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if args.out_dir is None:
         name, checkpoint = Path(args.config).stem, Path(args.checkpoint).stem
         args.out_dir = Path('work_dirs') / name / 'test' / checkpoint
@@ -106,13 +91,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write_metrics(path: Path, args: argparse.Namespace, metrics: dict[str, float]) -> None:
-    # JSON has no NaN; an undefined mean is null
-    # nor has it numpy's numbers
-    defined = {
-        name: float(value) if math.isfinite(value) else None for name, value in metrics.items()
-    }
-    content = dict(config=args.config, checkpoint=args.checkpoint, metrics=defined)
-    write_text(path, json.dumps(content, indent=2) + '\n')
+    # JSON does not know numpy's numbers
+    values = {name: float(value) for name, value in metrics.items()}
+    content = dict(config=args.config, checkpoint=args.checkpoint, metrics=values)
+    write_text(path, to_json(content))
     print(f'{path}: {len(metrics)} values; what the model made is beside it')
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from mmsgdfuse.engine import plan_phases, run_phases, select_phase
-from mmsgdfuse.engine.precision import mixed_precision
+from mmsgdfuse.engine import mixed_precision, plan_phases, run_phases, select_phase
+from mmsgdfuse.utils.cli import add_config_options, add_launcher
 from mmsgdfuse.utils.compat import distribute_on_cpu
 from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
 
@@ -41,21 +41,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='automatic mixed precision: float16 on a GPU, bfloat16 on a CPU',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change the config of every phase, e.g. data_root=/data',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='how the processes of a distributed job are started',
-    )
-    # torchrun's predecessor passes the rank this way; mmengine reads it from the environment
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_config_options(parser)
+    add_launcher(parser)
     return parser.parse_args(argv)
 
 

@@ -4,7 +4,7 @@ from mmsgdfuse.engine.checkpoints import AtomicLocalBackend, epoch_checkpoints, 
 from mmsgdfuse.engine.downstream import DownstreamCheckHook
 from mmsgdfuse.engine.hooks import EpochSeedHook, seed_worker
 from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases, select_phase
-from mmsgdfuse.engine.precision import BFloat16OptimWrapper
+from mmsgdfuse.engine.precision import BFloat16OptimWrapper, mixed_precision
 from mmsgdfuse.engine.sharding import (
     ShardedOptimWrapper,
     ShardedStrategy,
@@ -21,6 +21,7 @@ __all__ = [
     'ShardedStrategy',
     'epoch_checkpoints',
     'latest_checkpoint',
+    'mixed_precision',
     'plan_phases',
     'run_phases',
     'seed_worker',

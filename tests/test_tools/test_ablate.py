@@ -103,11 +103,11 @@ class TestPlan:
 
     def test_unknown_phase(self, ablate, arguments, capsys):
         assert ablate.main([*arguments, '--epochs', 'finetune=3', '--only', 'wo-sam']) == 2
-        assert "--epochs names ['finetune']" in capsys.readouterr().out
+        assert "--epochs names ['finetune']" in capsys.readouterr().err
 
     def test_no_pairs(self, ablate, arguments, tmp_path, capsys):
         assert ablate.main([str(tmp_path / 'nowhere'), *arguments[1:], '--only', 'wo-sam']) == 2
-        assert 'no such folder; give one that holds ir and vi' in capsys.readouterr().out
+        assert 'no such folder; give one that holds ir and vi' in capsys.readouterr().err
 
 
 @pytest.mark.slow

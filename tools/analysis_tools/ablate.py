@@ -12,7 +12,6 @@ command again goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -30,15 +29,16 @@ from rich.progress import track
 from mmsgdfuse.apis import FusionInferencer
 from mmsgdfuse.apis.recipe import Recipe
 from mmsgdfuse.apis.sources import ImagePair, find_sources
-from mmsgdfuse.engine import Phase, latest_checkpoint, plan_phases, run_phases
-from mmsgdfuse.engine.precision import mixed_precision
+from mmsgdfuse.engine import Phase, latest_checkpoint, mixed_precision, plan_phases, run_phases
 from mmsgdfuse.evaluation.cache import default_cache_dir
 from mmsgdfuse.evaluation.comparison import paired_differences
+from mmsgdfuse.evaluation.exports import to_csv, to_json
 from mmsgdfuse.evaluation.folders import EvaluationError, match_folders
 from mmsgdfuse.evaluation.outputs import write_outputs
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.scoring import score_folders
 from mmsgdfuse.evaluation.tables import Cell, Table, difference_table, metric_table, to_markdown
+from mmsgdfuse.utils.cli import add_config_options
 from mmsgdfuse.utils.config import merge_options
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
@@ -116,13 +116,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="epochs of preliminary, diffusion or fusion instead of the recipe's",
     )
     training.add_argument('--amp', action='store_true', help='automatic mixed precision')
-    training.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change the config of every phase, e.g. data_root=/data',
-    )
+    add_config_options(training)
     training.add_argument(
         '--plan', action='store_true', help='say what would be trained, and stop there'
     )
@@ -311,8 +305,8 @@ def write_tables(args: argparse.Namespace, planned: list[Ablation], scores: Scor
         ]
     )
     rows = [
-        table.head,
-        *((label, *(c.text for c in cells)) for label, cells in zip(table.labels, table.cells)),
+        [*table.head],
+        *([label, *(c.text for c in cells)] for label, cells in zip(table.labels, table.cells)),
     ]
     document = dict(
         command=sys.argv,
@@ -328,9 +322,8 @@ def write_tables(args: argparse.Namespace, planned: list[Ablation], scores: Scor
         },
     )
     write_text(args.out / 'ablations.md', text)
-    write_text(args.out / 'ablations.json', json.dumps(document, indent=1) + '\n')
-    with (args.out / 'ablations.csv').open('w', newline='', encoding='utf-8') as stream:
-        csv.writer(stream, lineterminator='\n').writerows(rows)
+    write_text(args.out / 'ablations.json', to_json(document))
+    write_text(args.out / 'ablations.csv', to_csv(rows))
     return text
 
 
@@ -343,7 +336,7 @@ def main(argv: list[str] | None = None) -> int:
         pairs = pairs_in(args.folder)[:: args.step]
         planned = plan(args)
     except (OSError, ValueError) as error:
-        console.print(f'error: {error}')
+        print(f'error: {error}', file=sys.stderr)
         return 2
     for line in describe(planned):
         console.print(line)
