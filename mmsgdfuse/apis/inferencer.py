@@ -24,7 +24,7 @@ from mmsgdfuse.registry import MASK_GENERATORS, SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
 from mmsgdfuse.utils.image_io import check_scaling, read_infrared, read_labels, read_visible
-from mmsgdfuse.utils.weights import load_weights, read_metadata
+from mmsgdfuse.utils.weights import load_weights, read_model_metadata
 from mmsgdfuse.visualization import fusion_panel
 
 MIN_SIDE = 32
@@ -277,16 +277,8 @@ def _load(
         recipe = Recipe.from_config(config)
     else:
         weights = _shipped_weights(mode) if weights is None else weights
-        metadata = read_metadata(weights)
-        if 'model' not in metadata:
-            raise ValueError(
-                f'{weights}: does not say which model it is for; give config= as well, the file '
-                'that it was trained with'
-            )
-        recipe = Recipe.from_metadata(metadata)
-    model = recipe.build_model()
-    load_weights(model, weights)
-    return model, recipe.masks
+        recipe = Recipe.from_metadata(read_model_metadata(weights))
+    return recipe.build_model(weights), recipe.masks
 
 
 def _shipped_weights(mode: str | None) -> Path:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
 
-from mmsgdfuse.models.fusers import BaseFuser
-from mmsgdfuse.registry import MODELS, SCOPE
+from mmsgdfuse.models.fusers import BaseFuser, load_fuser
 from mmsgdfuse.utils.weights import TRAINING_ONLY
 
 # the inferencer reads and packs by itself; what is between the two in a test pipeline makes masks
@@ -77,18 +75,18 @@ class Recipe:
         """Entries for :func:`~mmsgdfuse.utils.weights.save_weights`."""
         return dict(model=self.model, masks=self.masks)
 
-    def build_model(self) -> BaseFuser:
-        """The model with random weights, in evaluation mode, whatever mmengine's scope is.
+    def build_model(self, weights: str | os.PathLike | None = None) -> BaseFuser:
+        """The model in evaluation mode, whatever mmengine's scope is.
+
+        Args:
+            weights: See :func:`~mmsgdfuse.models.fusers.load_fuser`. Default: random ones.
 
         Raises:
+            FileNotFoundError: There is no such file of weights.
             TypeError: The config is not one of a fuser.
+            ValueError: The weights are those of another model.
         """
-        model = MODELS.build(dict(deepcopy(self.model), _scope_=SCOPE))
-        if not isinstance(model, BaseFuser):
-            raise TypeError(
-                f'model must be a fuser such as SGDFuse, found {self.model.get("type")!r}'
-            )
-        return model.eval()
+        return load_fuser(self.model, weights).eval()
 
 
 def _pipelines(node: object) -> Iterator[list[dict[str, Any]]]:

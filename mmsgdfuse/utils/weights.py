@@ -112,6 +112,25 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f'{path}: is damaged ({error}); copy it again') from error
 
 
+def read_model_metadata(path: str | os.PathLike) -> dict[str, Any]:
+    """The metadata of a file that holds, as ``model``, the config of what it is for.
+
+    Args:
+        path: ``*.safetensors`` that tools/model_converters/export_weights.py wrote.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or does not hold that config.
+    """
+    metadata = read_metadata(path)
+    if 'model' not in metadata:
+        raise ValueError(
+            f'{path}: does not say which model it is for; give the config that it was trained with '
+            'as well, or weights that tools/model_converters/export_weights.py wrote'
+        )
+    return metadata
+
+
 def _existing(path: str | os.PathLike) -> Path:
     path = Path(path)
     if not path.is_file():

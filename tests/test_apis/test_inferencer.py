@@ -241,7 +241,7 @@ def test_weights_without_a_recipe_need_a_config(tmp_path, inferencer):
             torch.save(inferencer.model.state_dict(), path)
         else:
             save_weights(inferencer.model, path)
-        with pytest.raises(ValueError, match=f'{name}: .* give config='):
+        with pytest.raises(ValueError, match=f'{name}: .* give the config'):
             FusionInferencer(weights=path)
 
 

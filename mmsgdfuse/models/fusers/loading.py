@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from mmsgdfuse.models.fusers.base import BaseFuser
 from mmsgdfuse.registry import MODELS, SCOPE
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS
-from mmsgdfuse.utils.weights import load_weights, read_metadata
+from mmsgdfuse.utils.weights import load_weights, read_model_metadata
 
 
 def load_fuser(
@@ -35,17 +36,13 @@ def load_fuser(
     """
     if config is None:
         weights = DEFAULT_WEIGHTS if weights is None else weights
-        metadata = read_metadata(weights)
-        if 'model' not in metadata:
-            raise ValueError(
-                f'{weights}: does not say which model it is for; give the config of the fuser as '
-                'well, or weights that tools/model_converters/export_weights.py wrote'
-            )
-        config = metadata['model']
+        config = read_model_metadata(weights)['model']
     with torch.random.fork_rng(devices=[]):
-        fuser = MODELS.build(dict(config, _scope_=SCOPE))
+        fuser = MODELS.build(dict(deepcopy(config), _scope_=SCOPE))
     if not isinstance(fuser, BaseFuser):
-        raise TypeError(f'a fuser such as SGDFuse is needed, found {config.get("type")!r}')
+        raise TypeError(
+            f"the config must be a fuser's, such as SGDFuse's, found {config.get('type')!r}"
+        )
     if weights is not None:
         load_weights(fuser, weights)
     return fuser
