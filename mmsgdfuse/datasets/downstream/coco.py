@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mmsgdfuse.datasets.downstream.boxes import BOX_FORMATS, Box, read_voc
-from mmsgdfuse.datasets.downstream.faults import NO_LABEL, Fault, LabelError
-from mmsgdfuse.datasets.downstream.images import image_faults, orphans
+from mmsgdfuse.datasets.downstream.faults import Fault, LabelError
+from mmsgdfuse.datasets.downstream.images import labelled, orphans
 from mmsgdfuse.utils.image_io import probe_image
 
 # what annotation programs leave in the folder of YOLO labels
@@ -68,17 +68,8 @@ def collect_boxes(
     if read is read_voc:
         read = partial(read_voc, first_pixel=first_pixel)
     result = DetectionLabels(tuple(classes))
-    for pair in pairs:
-        image = Path(pair['vis_path'])
-        unfit = image_faults(pair)
-        if unfit:
-            result.faults += unfit
-            continue
-        path = labels / f'{image.stem}{suffix}'
-        if not path.is_file():
-            message = f'expected {path}; add it, empty if the image shows no object'
-            result.faults.append(Fault(NO_LABEL, image, message))
-            continue
+    remedy = 'add it, empty if the image shows no object'
+    for image, path in labelled(pairs, labels, suffix, result.faults, remedy):
         size = probe_image(image)
         boxes, faults = read(path, classes, size)
         result.faults += faults

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from mmsgdfuse.datasets.downstream.faults import (
-    NO_LABEL,
     UNREADABLE,
     WRONG_CLASS,
     WRONG_SIZE,
     Fault,
     LabelError,
 )
-from mmsgdfuse.datasets.downstream.images import image_faults, orphans
+from mmsgdfuse.datasets.downstream.images import labelled, orphans
 from mmsgdfuse.utils.image_io import ImageFileError, list_images, probe_image, read_labels
 
 IGNORED = 255
@@ -66,16 +65,7 @@ def check_maps(
         raise LabelError(f'{labels}: no such folder of label maps; check the path')
     count = len(classes)
     report = MapReport(tuple(classes), np.zeros(count, np.int64), np.zeros(count, np.int64))
-    for pair in pairs:
-        image = Path(pair['vis_path'])
-        unfit = image_faults(pair)
-        if unfit:
-            report.faults += unfit
-            continue
-        path = labels / f'{image.stem}.png'
-        if not path.is_file():
-            report.faults.append(Fault(NO_LABEL, image, f'expected {path}; add it'))
-            continue
+    for image, path in labelled(pairs, labels, '.png', report.faults):
         try:
             ids = read_labels(path)[..., 0]
         except ImageFileError as error:
