@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from mmsgdfuse.models.fusers.base import BaseFuser
-from mmsgdfuse.models.losses.functional import luma
+from mmsgdfuse.models.luma import luma
 from mmsgdfuse.registry import MODELS
 from mmsgdfuse.structures import FusionDataSample
 

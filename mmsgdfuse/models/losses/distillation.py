@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mmsgdfuse.models.losses.base import at_least_single
-from mmsgdfuse.models.losses.functional import luma, sobel
+from mmsgdfuse.models.losses.functional import sobel
+from mmsgdfuse.models.luma import luma
 from mmsgdfuse.registry import MODELS
 
 

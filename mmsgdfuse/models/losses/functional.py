@@ -10,24 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)
-
-
-def luma(image: Tensor) -> Tensor:
-    """Luma of an RGB image, ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B.
-
-    Shape:
-        (N, 3, H, W) -> (N, 1, H, W) in the input's range; (N, 1, H, W) is returned as it is.
-
-    Raises:
-        ValueError: The image has neither one channel nor three.
-    """
-    if image.shape[1] == 1:
-        return image
-    if image.shape[1] != 3:
-        raise ValueError(f'luma needs 1 or 3 channels, found {image.shape[1]}')
-    weights = image.new_tensor(LUMA_WEIGHTS).view(1, 3, 1, 1)
-    return (image * weights).sum(dim=1, keepdim=True)
+from mmsgdfuse.models.luma import luma
 
 
 def to_grey_levels(image: Tensor) -> Tensor:

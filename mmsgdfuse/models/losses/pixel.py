@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmsgdfuse.models.losses.base import FusionLoss, check_share, region_weight
-from mmsgdfuse.models.losses.functional import gradient_magnitude, luma, sobel
+from mmsgdfuse.models.losses.functional import gradient_magnitude, sobel
+from mmsgdfuse.models.luma import luma
 from mmsgdfuse.registry import MODELS
 
 INTENSITY_TARGETS = ('luma', 'channel')

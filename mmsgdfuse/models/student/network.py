@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmsgdfuse.models.losses.functional import luma
-from mmsgdfuse.models.luma_step import luma_step, start_from_the_brighter
+from mmsgdfuse.models.luma import luma, luma_step, start_from_the_brighter
 from mmsgdfuse.registry import MODELS
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmsgdfuse.models.losses.functional import luma
+from mmsgdfuse.models.luma import luma
 from mmsgdfuse.models.student import StudentNet
 from mmsgdfuse.registry import MODELS
 from mmsgdfuse.utils.profiling import count_flops, count_parameters
