@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmsgdfuse.datasets.downstream import BOX_FORMATS
 from mmsgdfuse.registry import MASK_GENERATORS, MODELS
 
 
@@ -63,3 +64,9 @@ def test_mask_generator(example, scene):
 def test_layout(example):
     layout = example('Layout(')['layout']
     assert layout.folders('train') == {'ir': 'train/thermal', 'vis': 'train/rgb'}
+
+
+def test_boxes(example):
+    boxes = example('DetectionSet(')['boxes']
+    assert boxes.format in BOX_FORMATS
+    assert boxes.layout.folders('train')['vis'] == 'visible/train'
