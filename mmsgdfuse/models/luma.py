@@ -32,11 +32,16 @@ def luma_step(
     contrast: Tensor | float,
     residual_scale: float,
 ) -> Tensor:
-    """Move the visible image's luma part of the way to the infrared image, and keep its chroma.
+    """Raise the visible image's luma part of the way to the infrared image, and keep its chroma.
+
+    Where the infrared image is the darker one it adds nothing but detail, by the residual: a
+    weight that blends both ways blackens the sky along every outline that it takes from the
+    infrared image.
 
     Args:
-        output: Two maps (N, 2, H, W): what is added to the logit of the blend weight, and the
-            residual before its tanh. Zeros take the brighter of the two sources.
+        output: Two maps (N, 2, H, W): what is added to the logit of the share of the infrared
+            image's surplus that is taken, and the residual before its tanh. Zeros take the
+            brighter of the two sources, nearly.
         difference: Infrared minus visible luma, (N, 1, H, W), images being in [-1, 1].
         vis: Visible image (N, 3, H, W) in [-1, 1].
         contrast: Slope of the logit over ``difference``.
@@ -45,8 +50,9 @@ def luma_step(
     Returns:
         The fused image (N, 3, H, W) in [-1, 1].
     """
-    weight, residual = output.chunk(2, dim=1)
-    change = (weight + contrast * difference).sigmoid() * difference
+    share, residual = output.chunk(2, dim=1)
+    surplus = difference.clamp_min(0)
+    change = (share + contrast * surplus).sigmoid() * surplus
     change = change + residual_scale * residual.tanh()
     # the same step on R, G and B moves the luma by that step and leaves Cb and Cr alone
     return (vis + change).clamp(-1, 1)

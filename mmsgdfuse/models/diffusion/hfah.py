@@ -52,14 +52,14 @@ class HFAH(nn.Module):
             Default True.
         mask_skip: Whether the masks enter beside the source images, too, so that the head need
             not find them in noised features again. Needs ``source_skip``. Default False.
-        prediction: ``'image'`` (the paper): three channels through tanh. ``'luma'``: a weight
-            per pixel that blends the luma of the two sources and a residual through tanh;
-            the visible image's chroma is kept as it is, which rules out a change of hue. The
-            untrained head takes the brighter of the two. Default ``'image'``.
+        prediction: ``'image'`` (the paper): three channels through tanh. ``'luma'``: per pixel
+            a share of what the infrared image has above the visible luma, and a residual
+            through tanh; the visible image's chroma is kept as it is, which rules out a change
+            of hue. The untrained head takes the brighter of the two. Default ``'image'``.
         residual_scale: Largest residual of ``'luma'``, in units of the [-1, 1] range.
-            Default 0.5.
-        contrast: Slope, at the start of training, of the blend weight's logit over the
-            difference of infrared and visible luma; ``'luma'`` only. Default 20.
+            Default 0.2, which is 25 grey levels.
+        contrast: Slope, at the start of training, of the share's logit over the infrared
+            image's surplus; ``'luma'`` only. Default 20.
 
     Shape:
         features: per timestep a list of (N, C_l, H_l, W_l); ir (N, 1, H, W) and
@@ -82,7 +82,7 @@ class HFAH(nn.Module):
         source_skip: bool = True,
         mask_skip: bool = False,
         prediction: str = 'image',
-        residual_scale: float = 0.5,
+        residual_scale: float = 0.2,
         contrast: float = 20.0,
     ) -> None:
         super().__init__()

@@ -25,9 +25,9 @@ class StudentNet(nn.Module):
         widths: Channels at 1/2, 1/4, 1/8, ... of the image's size. Default (24, 32, 32, 32).
         depths: 3x3 convolutions at each of these on the way down, and all but the last on
             the way up again. Default (1, 2, 1, 1).
-        residual_scale: Largest residual, in units of the [-1, 1] range. Default 0.5.
-        contrast: Slope, at the start of training, of the blend weight's logit over the
-            difference of infrared and visible luma. Default 20.
+        residual_scale: Largest residual, in units of the [-1, 1] range. Default 0.2.
+        contrast: Slope, at the start of training, of the share's logit over the
+            infrared image's surplus. Default 20.
 
     Shape:
         ir (N, 1, H, W) and vis (N, 3, H, W) in [-1, 1] -> (N, 3, H, W) in [-1, 1]. H and W
@@ -43,7 +43,7 @@ class StudentNet(nn.Module):
         self,
         widths: Sequence[int] = (24, 32, 32, 32),
         depths: Sequence[int] = (1, 2, 1, 1),
-        residual_scale: float = 0.5,
+        residual_scale: float = 0.2,
         contrast: float = 20.0,
     ) -> None:
         super().__init__()

@@ -163,10 +163,10 @@ class TestLuma:
         logit, residual = output[0].detach().numpy().transpose(1, 0, 2, 3)
         rgb = vis.numpy()
         luma = 0.299 * rgb[:, 0] + 0.587 * rgb[:, 1] + 0.114 * rgb[:, 2]
-        difference = ir.numpy()[:, 0] - luma
-        weight = expit(logit + head.contrast.item() * difference)
-        blended = (1 - weight) * luma + weight * ir.numpy()[:, 0] + 0.25 * np.tanh(residual)
-        expected = rgb + (blended - luma)[:, None]
+        surplus = np.maximum(ir.numpy()[:, 0] - luma, 0)
+        assert 0 < (surplus > 0).mean() < 1
+        share = expit(logit + head.contrast.item() * surplus)
+        expected = rgb + (share * surplus + 0.25 * np.tanh(residual))[:, None]
         np.testing.assert_allclose(fused, expected, atol=1e-6)
 
     def test_untrained_head_takes_the_brighter_source(self):

@@ -1,5 +1,5 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 45
+max_epochs = 36
 
 model = dict(
     type='SGDFuse',
