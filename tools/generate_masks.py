@@ -28,6 +28,7 @@ from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, MaskCache, conta
 from mmsgdfuse.masks.base import FULL_COVER
 from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
 from mmsgdfuse.masks.segments import covered_share
+from mmsgdfuse.utils.files import remove_leftovers
 from mmsgdfuse.utils.image_io import (
     INFRARED_SCALINGS,
     ImageFileError,
@@ -243,7 +244,7 @@ def main(argv: list[str] | None = None) -> None:
         tasks = tasks_of(args)
         generator = generator_from_arguments(args)
         cache = MaskCache(args.cache_dir, generator.settings)
-        cache.remove_leftovers()
+        remove_leftovers(cache.folder)
         report = generate(tasks, generator, cache, args)
         if args.sheet and rank == 0:
             draw_sheet(tasks, generator, cache, args)

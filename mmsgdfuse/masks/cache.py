@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from mmsgdfuse.masks.base import BaseMaskGenerator
 from mmsgdfuse.utils.files import atomic_path, write_text
 
 _SETTINGS_FILE = 'settings.json'
-_PARTIAL_FILES = f'.*.{32 * "[0-9a-f]"}.*'  # the names that atomic_path gives
 
 
 def image_digest(image: np.ndarray) -> str:
@@ -156,27 +154,6 @@ class MaskCache:
         with atomic_path(path) as partial:
             picture.save(partial, 'PNG', pnginfo=info)
         return path
-
-    def remove_leftovers(self, min_age: float = 3600.0) -> int:
-        """Delete what killed processes were just writing; no mask is among it.
-
-        Args:
-            min_age (float): Seconds since the last write, below which a process may still be at
-                work on a file. Default: 3600.
-
-        Returns:
-            int: Number of files deleted.
-        """
-        newest = time.time() - min_age
-        deleted = 0
-        for path in self.folder.glob(_PARTIAL_FILES):
-            try:
-                if path.stat().st_mtime <= newest:
-                    path.unlink()
-                    deleted += 1
-            except FileNotFoundError:  # another process has finished the file, or deleted it
-                continue
-        return deleted
 
 
 class CachedMaskGenerator:

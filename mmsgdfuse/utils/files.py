@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_LEFTOVERS = f'.*.{32 * "[0-9a-f]"}.*'  # the names that atomic_path gives
 
 
 @contextmanager
@@ -27,3 +30,26 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding='utf-8')
+
+
+def remove_leftovers(folder: str | os.PathLike, min_age: float = 3600.0) -> int:
+    """Delete what killed processes were just writing by :func:`atomic_path`.
+
+    Args:
+        folder: Where the files were to be.
+        min_age: Seconds since the last write, below which a process may still be at work on a
+            file. Default 3600.
+
+    Returns:
+        Number of files deleted.
+    """
+    newest = time.time() - min_age
+    deleted = 0
+    for path in Path(folder).glob(_LEFTOVERS):
+        try:
+            if path.stat().st_mtime <= newest:
+                path.unlink()
+                deleted += 1
+        except FileNotFoundError:  # another process has finished the file, or deleted it
+            continue
+    return deleted

@@ -14,7 +14,6 @@ from mmsgdfuse.masks import (
     image_digest,
     settings_digest,
 )
-from mmsgdfuse.utils.files import atomic_path
 
 # a new interpreter would take seconds to import torch; the children only write files
 FORK = multiprocessing.get_context('fork')
@@ -227,21 +226,3 @@ def test_a_killed_writer_leaves_no_broken_mask(tmp_path):
     writer.join()
     for level, image in enumerate(images):
         assert np.all(cache.load(image) == np.float32(level) / np.float32(255))
-
-
-def test_leftovers_of_killed_writers_are_deleted_once_they_are_old(cache, image, mask):
-    assert cache.remove_leftovers() == 0
-    leftovers = []
-    for age in (0, 7200):
-        # as when the process ends without a word: nothing tidies up
-        with pytest.raises(StopIteration), atomic_path(cache.save(image, mask)) as leftover:
-            raise StopIteration
-        leftover.write_bytes(b'half a file')
-        os.utime(leftover, (time.time() - age,) * 2)
-        leftovers.append(leftover)
-    (cache.folder / '.gitignore').write_text('*')
-    os.utime(cache.folder / '.gitignore', (0, 0))
-    assert cache.remove_leftovers() == 1
-    assert [leftover.exists() for leftover in leftovers] == [True, False]
-    assert (cache.folder / '.gitignore').exists()
-    np.testing.assert_array_equal(cache.load(image), mask)
