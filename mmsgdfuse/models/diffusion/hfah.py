@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -111,6 +111,7 @@ class HFAH(nn.Module):
                 nn.Conv2d(level_channels, level_channels, 3, padding=1),
             )
             joined += level_channels
+        self.joined_channels = joined
         widths = [joined] + [hidden_channels] * num_convs
         self.fuse = nn.Sequential(
             *(
@@ -134,26 +135,49 @@ class HFAH(nn.Module):
             raise ValueError(
                 f'built for {self.num_timesteps} timesteps, found features of {len(features)}'
             )
-        size = vis.shape[-2:]
-        joined = [
-            F.interpolate(level(torch.cat(scale, dim=1)), size, mode='bilinear')
-            for level, scale in zip(self.levels, zip(*features), strict=True)
-        ]
+        x = _concatenate(self._parts(features, ir, vis, masks), self.joined_channels, vis)
+        for layer in self.fuse:
+            x = layer(x)
+        return self._to_image(x, ir, vis)
+
+    def _parts(
+        self,
+        features: Sequence[Sequence[Tensor]],
+        ir: Tensor,
+        vis: Tensor,
+        masks: Tensor | None,
+    ) -> Iterator[Tensor]:
+        """The levels at full size, coarsest first, then the sources."""
+        for level, scale in zip(self.levels, zip(*features), strict=True):
+            yield F.interpolate(level(torch.cat(scale, dim=1)), vis.shape[-2:], mode='bilinear')
         if self.source is not None:
             sources = [ir, vis]
             if self.mask_skip:
                 if masks is None:
                     raise ValueError('a head with mask_skip=True needs masks, found none')
                 sources.append(masks)
-            joined.append(self.source(torch.cat(sources, dim=1)))
-        x = torch.cat(joined, dim=1)
-        # at full size these hold as much as all that follows; nothing needs them any more
-        joined.clear()
-        for layer in self.fuse:
-            x = layer(x)
-        return self._to_image(x, ir, vis)
+            yield self.source(torch.cat(sources, dim=1))
 
     def _to_image(self, output: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
         if self.prediction == 'image':
             return torch.tanh(output)
         return luma_step(output, ir - luma(vis), vis, self.contrast, self.residual_scale)
+
+
+def _concatenate(parts: Iterable[Tensor], channels: int, like: Tensor) -> Tensor:
+    """``torch.cat`` along the channels, for half the memory where no gradient is asked for.
+
+    The parts are the model's largest tensors; so each is copied to its place when it is made,
+    and forgotten. Their size, type and device are those of ``like``.
+    """
+    if torch.is_grad_enabled():
+        return torch.cat(list(parts), dim=1)
+    shape = (len(like), channels, *like.shape[-2:])
+    joined = torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+    )
+    end = 0
+    for part in parts:
+        start, end = end, end + part.shape[1]
+        joined[:, start:end] = part
+    return joined

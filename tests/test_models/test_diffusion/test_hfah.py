@@ -192,6 +192,16 @@ class TestLuma:
         torch.testing.assert_close(fused, torch.full_like(fused, 0.1))
 
 
+@pytest.mark.parametrize('source_skip', [False, True])
+def test_the_same_with_and_without_gradients(source_skip):
+    head = small_head(source_skip=source_skip)
+    shake(head)
+    maps, (ir, vis) = features(), pair()
+    with torch.no_grad():
+        without = head(maps, ir, vis)
+    torch.testing.assert_close(without, head(maps, ir, vis).detach())
+
+
 class TestMaskSkip:
     def test_masks_change_the_image(self):
         head = small_head(mask_skip=True)
