@@ -97,7 +97,7 @@ class HFAH(nn.Module):
         self.levels = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(num_timesteps * channels, level_channels, 1),
-                nn.SiLU(),
+                nn.SiLU(inplace=True),
                 SpatialAttention(),
             )
             for channels in in_channels
@@ -107,7 +107,7 @@ class HFAH(nn.Module):
         if source_skip:
             self.source = nn.Sequential(
                 nn.Conv2d(1 + 3 + (2 if mask_skip else 0), level_channels, 3, padding=1),
-                nn.SiLU(),
+                nn.SiLU(inplace=True),
                 nn.Conv2d(level_channels, level_channels, 3, padding=1),
             )
             joined += level_channels
@@ -115,7 +115,7 @@ class HFAH(nn.Module):
         widths = [joined] + [hidden_channels] * num_convs
         self.fuse = nn.Sequential(
             *(
-                nn.Sequential(nn.Conv2d(width_in, width_out, 3, padding=1), nn.SiLU())
+                nn.Sequential(nn.Conv2d(width_in, width_out, 3, padding=1), nn.SiLU(inplace=True))
                 for width_in, width_out in zip(widths[:-1], widths[1:])
             ),
             nn.Conv2d(widths[-1], 3 if prediction == 'image' else 2, 3, padding=1),

@@ -120,7 +120,7 @@ class TestFusion:
         model, inputs = build('SGDFuse'), make_inputs()
         calls = spy_on(model.head, 'forward', monkeypatch)
         losses = model.loss(inputs)
-        ((_, ir, vis, fused),) = calls
+        ((_, ir, vis, _, fused),) = calls
         assert torch.equal(ir, inputs['ir'])
         assert torch.equal(vis, inputs['vis'])
         mask = torch.where(

@@ -121,7 +121,7 @@ class TestLosses:
         student, inputs = build('StudentFuser').train(), make_inputs()
         optimizer = torch.optim.Adam(student.parameters(), lr=5e-3)
         losses = []
-        for _ in range(30):
+        for _ in range(60):
             optimizer.zero_grad()
             losses.append(student.loss(inputs)['loss_distillation'])
             losses[-1].backward()
