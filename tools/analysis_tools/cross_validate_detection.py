@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from rich.console import Console
 
 from mmsgdfuse.apis import FusionInferencer
@@ -48,6 +48,7 @@ from mmsgdfuse.evaluation.downstream import SINGLE_INPUTS, read_result
 from mmsgdfuse.evaluation.exports import to_csv, to_json
 from mmsgdfuse.evaluation.tables import to_latex, to_markdown, to_rich
 from mmsgdfuse.models.downstream import RuleFuser
+from mmsgdfuse.utils.cli import add_config_options
 from mmsgdfuse.utils.config import merge_options
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
@@ -74,9 +75,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--config', type=Path, default=CONFIG, help='of the detector (default: a small YOLOX)'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change it'
-    )
+    add_config_options(parser)
     parser.add_argument('--folds', type=int, default=3, help='default: %(default)s')
     parser.add_argument(
         '--seeds', type=int, nargs='+', default=[0], help='trainings per fold (default: one, 0)'
