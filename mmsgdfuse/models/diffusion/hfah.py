@@ -60,16 +60,20 @@ class HFAH(nn.Module):
             Default 0.2, which is 25 grey levels.
         contrast: Slope, at the start of training, of the share's logit over the infrared
             image's surplus; ``'luma'`` only. Default 20.
+        patch_size: Side of the square of pixels that is folded into channels before the sources'
+            first convolution and unfolded after the last one; 1 works on every pixel, 2 costs
+            about a quarter. Default 1.
 
     Shape:
         features: per timestep a list of (N, C_l, H_l, W_l); ir (N, 1, H, W) and
         vis (N, 3, H, W) in [-1, 1]; masks, M_ir and M_vis scaled to [-1, 1], (N, 2, H, W)
-        -> (N, 3, H, W) in [-1, 1].
+        -> (N, 3, H, W) in [-1, 1]. H and W must be multiples of ``patch_size``.
 
     Raises:
-        ValueError: ``prediction`` is unknown, ``mask_skip`` is set without ``source_skip``,
-            or the number of timesteps or levels given to
-            ``forward`` is not the one the head was built for, or ``masks`` are missing.
+        ValueError: ``prediction`` is unknown, ``mask_skip`` is set without ``source_skip``, a
+            side of the sources is not a multiple of ``patch_size``, the number of timesteps or
+            levels given to ``forward`` is not the one the head was built for, or ``masks`` are
+            missing.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class HFAH(nn.Module):
         prediction: str = 'image',
         residual_scale: float = 0.2,
         contrast: float = 20.0,
+        patch_size: int = 1,
     ) -> None:
         super().__init__()
         if prediction not in PREDICTIONS:
@@ -94,6 +99,7 @@ class HFAH(nn.Module):
         self.mask_skip = mask_skip
         self.prediction = prediction
         self.residual_scale = residual_scale
+        self.size_divisor = patch_size
         self.levels = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(num_timesteps * channels, level_channels, 1),
@@ -105,20 +111,22 @@ class HFAH(nn.Module):
         joined = level_channels * len(self.levels)
         self.source: nn.Module | None = None
         if source_skip:
+            seen = 1 + 3 + (2 if mask_skip else 0)
             self.source = nn.Sequential(
-                nn.Conv2d(1 + 3 + (2 if mask_skip else 0), level_channels, 3, padding=1),
+                nn.Conv2d(seen * patch_size**2, level_channels, 3, padding=1),
                 nn.SiLU(inplace=True),
                 nn.Conv2d(level_channels, level_channels, 3, padding=1),
             )
             joined += level_channels
         self.joined_channels = joined
         widths = [joined] + [hidden_channels] * num_convs
+        predicted = 3 if prediction == 'image' else 2
         self.fuse = nn.Sequential(
             *(
                 nn.Sequential(nn.Conv2d(width_in, width_out, 3, padding=1), nn.SiLU(inplace=True))
                 for width_in, width_out in zip(widths[:-1], widths[1:])
             ),
-            nn.Conv2d(widths[-1], 3 if prediction == 'image' else 2, 3, padding=1),
+            nn.Conv2d(widths[-1], predicted * patch_size**2, 3, padding=1),
         )
         if prediction == 'luma':
             self.contrast = nn.Parameter(torch.tensor(float(contrast)))
@@ -135,28 +143,35 @@ class HFAH(nn.Module):
             raise ValueError(
                 f'built for {self.num_timesteps} timesteps, found features of {len(features)}'
             )
-        x = _concatenate(self._parts(features, ir, vis, masks), self.joined_channels, vis)
+        if any(side % self.size_divisor for side in vis.shape[-2:]):
+            raise ValueError(
+                f'sources of {tuple(vis.shape[-2:])} pixels, whose sides must be multiples of '
+                f'patch_size={self.size_divisor}'
+            )
+        sources = self._sources(ir, vis, masks)
+        x = _concatenate(self._parts(features, sources), self.joined_channels, sources)
         for layer in self.fuse:
             x = layer(x)
-        return self._to_image(x, ir, vis)
+        return self._to_image(F.pixel_shuffle(x, self.size_divisor), ir, vis)
 
-    def _parts(
-        self,
-        features: Sequence[Sequence[Tensor]],
-        ir: Tensor,
-        vis: Tensor,
-        masks: Tensor | None,
-    ) -> Iterator[Tensor]:
-        """The levels at full size, coarsest first, then the sources."""
+    def _sources(self, ir: Tensor, vis: Tensor, masks: Tensor | None) -> Tensor:
+        """What enters beside the features, folded: (N, C * patch_size ** 2, H / p, W / p)."""
+        sources = [ir, vis]
+        if self.mask_skip:
+            if masks is None:
+                raise ValueError('a head with mask_skip=True needs masks, found none')
+            sources.append(masks)
+        folded = F.pixel_unshuffle(torch.cat(sources, dim=1), self.size_divisor)
+        # folding leaves another memory format, in which the convolutions would be slow
+        return folded.contiguous(memory_format=torch.channels_last)
+
+    def _parts(self, features: Sequence[Sequence[Tensor]], sources: Tensor) -> Iterator[Tensor]:
+        """The levels at the sources' size, coarsest first, then the sources."""
         for level, scale in zip(self.levels, zip(*features), strict=True):
-            yield F.interpolate(level(torch.cat(scale, dim=1)), vis.shape[-2:], mode='bilinear')
+            reduced = level(torch.cat(scale, dim=1))
+            yield F.interpolate(reduced, sources.shape[-2:], mode='bilinear')
         if self.source is not None:
-            sources = [ir, vis]
-            if self.mask_skip:
-                if masks is None:
-                    raise ValueError('a head with mask_skip=True needs masks, found none')
-                sources.append(masks)
-            yield self.source(torch.cat(sources, dim=1))
+            yield self.source(sources)
 
     def _to_image(self, output: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
         if self.prediction == 'image':

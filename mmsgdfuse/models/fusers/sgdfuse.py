@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -38,6 +39,8 @@ class SGDFuse(DiffusionFuser):
             through ``source_skip``. Default ``'features'``.
         train_denoiser: Whether the fusion phase trains the U-Net, too, which then keeps Eq. 12 as
             one of its losses (weighed by ``noise_loss``). Default False.
+        noise_share: Share, in (0, 1], of each batch's images that Eq. 12 is asked of in the
+            fusion phase; at least one image. Less costs less time. Default 1.
         train_preliminary: Whether the fusion phase trains Stage I, too. Default False.
         feature_noise: Noise of the features in training: ``'random'`` draws it anew in every
             iteration, ``'seeded'`` takes that of inference. ``'none'`` reads the features of the
@@ -46,8 +49,8 @@ class SGDFuse(DiffusionFuser):
         **kwargs: Arguments of :class:`DiffusionFuser`.
 
     Raises:
-        ValueError: ``inference_mode`` or ``feature_noise`` is unknown, a feature timestep
-            lies outside the schedule, or there is none.
+        ValueError: ``inference_mode`` or ``feature_noise`` is unknown, ``noise_share`` lies
+            outside (0, 1], a feature timestep lies outside the schedule, or there is none.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class SGDFuse(DiffusionFuser):
         feature_timesteps: Sequence[int] = (5, 50, 100),
         inference_mode: str = 'features',
         train_denoiser: bool = False,
+        noise_share: float = 1.0,
         train_preliminary: bool = False,
         feature_noise: str = 'random',
         **kwargs,
@@ -64,6 +68,7 @@ class SGDFuse(DiffusionFuser):
         super().__init__(**kwargs)
         _check(inference_mode in INFERENCE_MODES, 'inference_mode', INFERENCE_MODES, inference_mode)
         _check(feature_noise in FEATURE_NOISES, 'feature_noise', FEATURE_NOISES, feature_noise)
+        _check(0 < noise_share <= 1, 'noise_share', '(0, 1]', noise_share)
         total = self.schedule.num_train_timesteps
         _check(len(feature_timesteps) > 0, 'feature_timesteps', f'0..{total - 1}', 'none')
         for timestep in feature_timesteps:
@@ -71,6 +76,7 @@ class SGDFuse(DiffusionFuser):
         self.feature_timesteps = list(feature_timesteps)
         self.inference_mode = inference_mode
         self.feature_noise = feature_noise
+        self.noise_share = noise_share
         self.head = MODELS.build(
             dict(
                 head or dict(type='mmsgdfuse.HFAH'),
@@ -84,6 +90,12 @@ class SGDFuse(DiffusionFuser):
         for name in set(trained) - set(self.frozen):
             getattr(self, name).requires_grad_(True)
         self._finish()
+
+    @property
+    def size_divisor(self) -> int:
+        # the base class asks before there is a head
+        head = getattr(self, 'head', None)
+        return math.lcm(super().size_divisor, getattr(head, 'size_divisor', 1))
 
     def features(self, condition: Tensor, seeded: bool = True) -> list[list[Tensor]]:
         """The U-Net's decoder features at every feature timestep, in one batched pass.
@@ -132,7 +144,8 @@ class SGDFuse(DiffusionFuser):
         losses = {f'loss_{name}': loss(fused, ir, vis, mask) for name, loss in self.losses.items()}
         if 'denoiser' not in self.frozen and self.feature_noise != 'none':
             # without its own objective the U-Net would forget how to denoise
-            losses['loss_noise'] = self.denoising_loss(condition.detach())
+            asked = max(round(self.noise_share * len(condition)), 1)
+            losses['loss_noise'] = self.denoising_loss(condition[:asked].detach())
         return losses
 
 

@@ -192,9 +192,10 @@ class TestLuma:
         torch.testing.assert_close(fused, torch.full_like(fused, 0.1))
 
 
+@pytest.mark.parametrize('patch_size', [1, 2])
 @pytest.mark.parametrize('source_skip', [False, True])
-def test_the_same_with_and_without_gradients(source_skip):
-    head = small_head(source_skip=source_skip)
+def test_the_same_with_and_without_gradients(source_skip, patch_size):
+    head = small_head(source_skip=source_skip, patch_size=patch_size)
     shake(head)
     maps, (ir, vis) = features(), pair()
     with torch.no_grad():
@@ -216,3 +217,34 @@ class TestMaskSkip:
     def test_needs_the_sources(self):
         with pytest.raises(ValueError, match='mask_skip=True needs source_skip=True'):
             small_head(mask_skip=True, source_skip=False)
+
+
+class TestPatches:
+    def test_aggregation_by_hand(self):
+        head = small_head(num_timesteps=1, patch_size=2)
+        maps, (ir, vis) = features(timesteps=1), pair()
+        joined = [
+            F.interpolate(level(scale), (8, 12), mode='bilinear', align_corners=False)
+            for level, scale in zip(head.levels, maps[0])
+        ]
+        # (N, 4, 2h, 2w) -> (N, 4, h, 2, w, 2): the four pixels of a square follow each channel
+        squares = torch.cat([ir, vis], dim=1).reshape(2, 4, 8, 2, 12, 2)
+        folded = squares.permute(0, 1, 3, 5, 2, 4).reshape(2, 16, 8, 12)
+        small = head.fuse(torch.cat([*joined, head.source(folded)], dim=1))
+        image = small.reshape(2, 3, 2, 2, 8, 12).permute(0, 1, 4, 2, 5, 3).reshape(2, 3, 16, 24)
+        torch.testing.assert_close(head(maps, ir, vis), image.tanh(), atol=1e-5, rtol=1e-5)
+
+    def test_untrained_head_takes_the_brighter_source(self):
+        ir, vis = pair()
+        kwargs = dict(prediction='luma', contrast=1e4)
+        torch.testing.assert_close(
+            small_head(patch_size=2, **kwargs)(features(), ir, vis),
+            small_head(patch_size=1, **kwargs)(features(), ir, vis),
+        )
+
+    def test_sides_must_be_multiples(self):
+        head = small_head(patch_size=2)
+        assert head.size_divisor == 2
+        ir, vis = pair()
+        with pytest.raises(ValueError, match=r'sources of \(16, 23\).* multiples of patch_size=2'):
+            head(features(), ir[..., :23], vis[..., :23])

@@ -116,6 +116,22 @@ class TestFusion:
         noise = (noised - level * clean) / (1 - level**2).sqrt()
         torch.testing.assert_close(losses['loss_noise'], ((predicted - noise) ** 2).mean())
 
+    @pytest.mark.parametrize(('share', 'asked'), [(1.0, 4), (0.5, 2), (0.01, 1)])
+    def test_equation_12_of_a_share_of_the_batch(
+        self, build, make_inputs, monkeypatch, share, asked
+    ):
+        model = build('SGDFuse', train_denoiser=True, noise_share=share)
+        calls = spy_on(model.denoiser, 'forward', monkeypatch)
+        inputs = {key: image.repeat(2, 1, 1, 1) for key, image in make_inputs().items()}
+        assert len(inputs['ir']) == 4
+        model.loss(inputs)
+        assert [len(noised) for noised, _, _ in calls] == [asked]
+
+    @pytest.mark.parametrize('share', [0, -0.5, 1.5])
+    def test_share_of_the_batch_must_be_one(self, build, share):
+        with pytest.raises(ValueError, match=r'noise_share must be within \(0, 1\]'):
+            build('SGDFuse', noise_share=share)
+
     def test_equation_19(self, build, make_inputs, monkeypatch):
         model, inputs = build('SGDFuse'), make_inputs()
         calls = spy_on(model.head, 'forward', monkeypatch)
