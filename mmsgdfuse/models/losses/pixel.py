@@ -142,31 +142,41 @@ class MaskedGradientLoss(FusionLoss):
             whose gradient is stronger at that pixel, so that an edge keeps its sign. Default
             ``'magnitude'``.
         mask_floor: Weight of a pixel outside the mask; 0 is the printed equation. Default 0.2.
+        gain: Factor of the stronger gradient that is wanted; above 1 it sharpens. Default 1,
+            the printed equation.
         loss_weight: lambda_2 of Eq. 19. Default 1.0.
 
     Raises:
-        ValueError: ``form`` is unknown or ``mask_floor`` lies outside [0, 1].
+        ValueError: ``form`` is unknown, ``mask_floor`` lies outside [0, 1] or ``gain`` is not
+            positive.
     """
 
     def __init__(
-        self, form: str = 'magnitude', mask_floor: float = 0.2, loss_weight: float = 1.0
+        self,
+        form: str = 'magnitude',
+        mask_floor: float = 0.2,
+        gain: float = 1.0,
+        loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight)
         self.form = _check_choice('form', form, GRADIENT_FORMS)
         self.mask_floor = check_share('mask_floor', mask_floor)
+        if gain <= 0:
+            raise ValueError(f'gain must be positive, found {gain}')
+        self.gain = gain
 
     def measure(self, fused: Tensor, ir: Tensor, vis: Tensor, mask: Tensor | None) -> Tensor:
         fused_luma, vis_luma = luma(fused), luma(vis)
         if self.form == 'magnitude':
             strongest = torch.maximum(gradient_magnitude(ir), gradient_magnitude(vis_luma))
-            error = (gradient_magnitude(fused_luma) - strongest).abs()
+            error = (gradient_magnitude(fused_luma) - self.gain * strongest).abs()
         else:
             ir_x, ir_y = sobel(ir)
             vis_x, vis_y = sobel(vis_luma)
             from_ir = ir_x.abs() + ir_y.abs() > vis_x.abs() + vis_y.abs()
             fused_x, fused_y = sobel(fused_luma)
-            error = (fused_x - torch.where(from_ir, ir_x, vis_x)).abs()
-            error = error + (fused_y - torch.where(from_ir, ir_y, vis_y)).abs()
+            error = (fused_x - self.gain * torch.where(from_ir, ir_x, vis_x)).abs()
+            error = error + (fused_y - self.gain * torch.where(from_ir, ir_y, vis_y)).abs()
         return (region_weight(mask, self.mask_floor) * error).mean()
 
 

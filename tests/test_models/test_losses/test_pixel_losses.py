@@ -212,6 +212,21 @@ class TestMaskedGradient:
         found = value_of(MaskedGradientLoss(form='vector'), fused, ir, vis, mask)
         assert found == pytest.approx(total / (N * H * W))
 
+    @pytest.mark.parametrize('form', ['magnitude', 'vector'])
+    def test_gain_asks_for_sharper_edges(self, images, form):
+        _, ir, vis, mask = images
+        flat_ir = np.zeros_like(ir)  # so that the visible image is the stronger everywhere
+        loss = MaskedGradientLoss(form=form, gain=1.5)
+        assert value_of(loss, 1.5 * vis, flat_ir, vis, mask) == pytest.approx(0, abs=1e-6)
+        once = value_of(MaskedGradientLoss(form=form), 1.5 * vis, flat_ir, vis, mask)
+        assert once == pytest.approx(value_of(loss, vis, flat_ir, vis, mask))
+        assert once > 0.01
+
+    @pytest.mark.parametrize('gain', [0.0, -1.0])
+    def test_gain_must_be_positive(self, gain):
+        with pytest.raises(ValueError, match=f'gain must be positive, found {gain}'):
+            MaskedGradientLoss(gain=gain)
+
     def test_unknown_form(self):
         with pytest.raises(ValueError, match=r"form must be one of .*, found 'norm'"):
             MaskedGradientLoss(form='norm')
