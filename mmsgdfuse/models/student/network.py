@@ -85,12 +85,13 @@ class StudentNet(nn.Module):
 
 
 def _convolutions(width_in: int, width: int, depth: int, stride: int = 1) -> nn.Sequential:
+    # not ReLU: at learning rates that these widths need, channels die, and the residual with them
     layers: list[nn.Module] = []
     for index in range(depth):
         layers += [
             nn.Conv2d(
                 width if index else width_in, width, 3, stride=1 if index else stride, padding=1
             ),
-            nn.ReLU(inplace=True),
+            nn.LeakyReLU(0.1, inplace=True),
         ]
     return nn.Sequential(*layers)
