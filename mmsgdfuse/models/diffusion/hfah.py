@@ -47,6 +47,7 @@ class HFAH(nn.Module):
         level_channels: Channels that each level is reduced to. Default 32.
         hidden_channels: Channels of the 3x3 convolutions. Default 64.
         num_convs: 3x3 convolutions before the output layer. Default 2.
+        source_channels: Channels that the sources are brought to. Default: ``level_channels``.
         source_skip: Whether the source images enter beside the features: everything of
             ``vis`` would otherwise have to pass through F1. Off is the paper's wiring.
             Default True.
@@ -83,6 +84,7 @@ class HFAH(nn.Module):
         level_channels: int = 32,
         hidden_channels: int = 64,
         num_convs: int = 2,
+        source_channels: int | None = None,
         source_skip: bool = True,
         mask_skip: bool = False,
         prediction: str = 'image',
@@ -112,12 +114,13 @@ class HFAH(nn.Module):
         self.source: nn.Module | None = None
         if source_skip:
             seen = 1 + 3 + (2 if mask_skip else 0)
+            source_channels = source_channels or level_channels
             self.source = nn.Sequential(
-                nn.Conv2d(seen * patch_size**2, level_channels, 3, padding=1),
+                nn.Conv2d(seen * patch_size**2, source_channels, 3, padding=1),
                 nn.SiLU(inplace=True),
-                nn.Conv2d(level_channels, level_channels, 3, padding=1),
+                nn.Conv2d(source_channels, source_channels, 3, padding=1),
             )
-            joined += level_channels
+            joined += source_channels
         self.joined_channels = joined
         widths = [joined] + [hidden_channels] * num_convs
         predicted = 3 if prediction == 'image' else 2

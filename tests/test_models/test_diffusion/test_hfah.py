@@ -104,6 +104,12 @@ class TestHFAH:
         assert not torch.allclose(fused, head(maps, other_ir, vis))
         assert not torch.allclose(fused, head(maps, ir, other_vis))
 
+    def test_channels_of_the_sources(self):
+        head = small_head(source_channels=6)
+        assert [m.out_channels for m in head.source if isinstance(m, torch.nn.Conv2d)] == [6, 6]
+        assert head.fuse[0][0].in_channels == 3 * 4 + 6
+        assert head(features(), *pair()).shape == (2, 3, 16, 24)
+
     def test_each_timestep_and_level_counts(self):
         head = small_head()
         maps, (ir, vis) = features(), pair()
