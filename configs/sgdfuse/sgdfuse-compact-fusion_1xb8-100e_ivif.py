@@ -1,5 +1,5 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 150
+max_epochs = 100
 
 model = dict(
     type='SGDFuse',
@@ -29,4 +29,4 @@ model = dict(
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3), paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.2)))
 )
-train_cfg = dict(max_epochs=max_epochs, val_interval=30)
+train_cfg = dict(max_epochs=max_epochs, val_interval=20)
