@@ -1,5 +1,5 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 100
+max_epochs = 75
 
 model = dict(
     type='SGDFuse',
@@ -17,7 +17,7 @@ model = dict(
             type='MaskedIntensityLoss', mask_floor=0.03, background=0.5, loss_weight=8.0
         ),
         brightness=dict(type='LocalBrightnessLoss', background=0.5, loss_weight=10.0),
-        gradient=dict(type='MaskedGradientLoss', mask_floor=0.5, form='vector', loss_weight=15.0),
+        gradient=dict(type='MaskedGradientLoss', mask_floor=0.5, form='vector', loss_weight=2.0),
         ssim=dict(type='SSIMLoss', loss_weight=1.5),
         vif=dict(type='VIFLoss', loss_weight=1.5),
         edges=dict(type='EdgePreservationLoss', loss_weight=8.0),
@@ -29,4 +29,4 @@ model = dict(
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3), paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.2)))
 )
-train_cfg = dict(max_epochs=max_epochs, val_interval=20)
+train_cfg = dict(max_epochs=max_epochs, val_interval=25)
