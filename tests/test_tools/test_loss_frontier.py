@@ -96,10 +96,18 @@ def test_weights_are_replaced(tool):
     assert list(tool.vary(losses, {})) == ['a', 'b']
 
 
+def test_arguments_are_replaced(tool):
+    losses = dict(quiet=dict(type='QuietRegionLoss', loss_weight=2.0))
+    built = tool.vary(losses, {'quiet.limit': 0.5})['quiet']
+    assert (built.limit, built.loss_weight) == (0.5, 2.0)
+    assert 'limit' not in losses['quiet']
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--vary', 'edge=12'], 'no losses edge; it has intensity, .*edges, differences, quiet'),
+        (['--vary', 'quiet.bound=2'], r"--vary quiet.bound=2: .*QuietRegionLoss.*'bound'"),
+        (['--vary', 'edge=12'], 'no loss edge; it has intensity, .*edges, differences, quiet'),
         (['--crop', '48', '80'], r'0.png: is \(56, 64\).*too small for --crop 48 80'),
     ],
 )

@@ -2,6 +2,7 @@
 
     python tools/analysis_tools/loss_frontier.py data/MSRS/train
     python tools/analysis_tools/loss_frontier.py data/MSRS/train --vary edges=12 --vary quiet=0
+    python tools/analysis_tools/loss_frontier.py data/MSRS/train --vary gradient.gain=1.1 gradient=8
 
 No network takes part: a step of the luma is added to each crop, begins with the brighter source
 (`maximum`) and follows the gradient of the config's losses. `recipe` is where its own weights lead,
@@ -90,11 +91,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--vary',
         nargs='+',
         action='append',
-        type=loss_weight,
+        type=setting,
         default=[],
         metavar='LOSS=WEIGHT',
         help='one row more, where these losses have other weights than in the config; 0 leaves '
-        'one out. May be given several times',
+        'one out. LOSS.ARGUMENT=NUMBER changes another argument. May be given several times',
     )
     parser.add_argument(
         '--weights',
@@ -147,18 +148,19 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     return convert
 
 
-def loss_weight(text: str) -> tuple[str, float]:
-    """An argparse type: ``LOSS=WEIGHT``."""
+def setting(text: str) -> tuple[str, float]:
+    """An argparse type: ``LOSS=WEIGHT`` or ``LOSS.ARGUMENT=NUMBER``."""
     name, _, number = text.partition('=')
     try:
-        weight = float(number)
+        value = float(number)
     except ValueError:
-        weight = math.nan
-    if not 0 <= weight < math.inf:
+        value = math.nan
+    if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(
-            f'must be LOSS=WEIGHT with a weight of 0 or more, such as edges=12, found {text}'
+            'must be LOSS=WEIGHT or LOSS.ARGUMENT=NUMBER with a number of 0 or more, such as '
+            f'edges=12, found {text}'
         )
-    return name, weight
+    return name, value
 
 
 def read_losses(cfg: Config) -> dict[str, dict]:
@@ -173,29 +175,33 @@ def read_losses(cfg: Config) -> dict[str, dict]:
     return losses
 
 
-def vary(losses: Mapping[str, dict], weights: Mapping[str, float]) -> nn.ModuleDict:
-    """Build losses with other weights; those of weight 0 are left out.
+def vary(losses: Mapping[str, dict], changes: Mapping[str, float]) -> nn.ModuleDict:
+    """Build losses with other weights or arguments; those of weight 0 are left out.
+
+    Args:
+        losses: Configs by name.
+        changes: New weight by name, and new value of an argument by ``name.argument``.
 
     Raises:
-        ValueError: There is no such loss, or none is left.
+        ValueError: There is no such loss, it has no such argument or takes no such value, or none
+            is left.
     """
-    unknown = [name for name in weights if name not in losses]
-    if unknown:
-        raise ValueError(
-            f'--vary: the config has no losses {", ".join(unknown)}; it has {", ".join(losses)}'
-        )
-    return build_losses(
-        {
-            name: {**loss, 'loss_weight': weights[name]} if name in weights else loss
-            for name, loss in losses.items()
-            if weights.get(name) != 0
-        }
-    )
+    changed = {name: dict(loss) for name, loss in losses.items()}
+    for key, value in changes.items():
+        name, _, argument = key.partition('.')
+        if name not in changed:
+            raise ValueError(f'--vary: the config has no loss {name}; it has {", ".join(losses)}')
+        changed[name][argument or 'loss_weight'] = value
+    kept = {name: loss for name, loss in changed.items() if loss.get('loss_weight') != 0}
+    try:
+        return build_losses(kept)
+    except TypeError as error:  # an argument that the loss does not have
+        raise ValueError(f'--vary {describe(changes)}: {error}') from error
 
 
-def describe(weights: Mapping[str, float]) -> str:
-    """Weights as ``--vary`` takes them."""
-    return ' '.join(f'{name}={weight:g}' for name, weight in weights.items())
+def describe(changes: Mapping[str, float]) -> str:
+    """Weights and arguments as ``--vary`` takes them."""
+    return ' '.join(f'{key}={value:g}' for key, value in changes.items())
 
 
 def load_crops(args: argparse.Namespace, fuse: FusionInferencer) -> Crops:
