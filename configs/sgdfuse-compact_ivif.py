@@ -1,6 +1,6 @@
 # What two CPU cores train in about an hour: all three phases of the compact SGDFuse.
 # As a config of its own (test, fuse) this is the last phase's.
-_base_ = './sgdfuse/sgdfuse-compact-fusion_1xb8-75e_ivif.py'
+_base_ = './sgdfuse/sgdfuse-compact-fusion_1xb8-64e_ivif.py'
 
 # a config that inherits this one and changes a network or the data changes it in every phase
 data = ('train_dataloader', 'val_dataloader', 'test_dataloader')

@@ -14,6 +14,11 @@ from mmsgdfuse.registry import MODELS
 PREDICTIONS = ('image', 'luma')
 
 
+def _activation() -> nn.Module:
+    # the head has no normalisation: at a learning rate of 2e-3 ReLU's and SiLU's channels die
+    return nn.LeakyReLU(0.1, inplace=True)
+
+
 class SpatialAttention(nn.Module):
     """A weight per pixel from the channels' mean and maximum.
 
@@ -105,7 +110,7 @@ class HFAH(nn.Module):
         self.levels = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(num_timesteps * channels, level_channels, 1),
-                nn.SiLU(inplace=True),
+                _activation(),
                 SpatialAttention(),
             )
             for channels in in_channels
@@ -117,7 +122,7 @@ class HFAH(nn.Module):
             source_channels = source_channels or level_channels
             self.source = nn.Sequential(
                 nn.Conv2d(seen * patch_size**2, source_channels, 3, padding=1),
-                nn.SiLU(inplace=True),
+                _activation(),
                 nn.Conv2d(source_channels, source_channels, 3, padding=1),
             )
             joined += source_channels
@@ -126,7 +131,7 @@ class HFAH(nn.Module):
         predicted = 3 if prediction == 'image' else 2
         self.fuse = nn.Sequential(
             *(
-                nn.Sequential(nn.Conv2d(width_in, width_out, 3, padding=1), nn.SiLU(inplace=True))
+                nn.Sequential(nn.Conv2d(width_in, width_out, 3, padding=1), _activation())
                 for width_in, width_out in zip(widths[:-1], widths[1:])
             ),
             nn.Conv2d(widths[-1], predicted * patch_size**2, 3, padding=1),

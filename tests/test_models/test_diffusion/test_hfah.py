@@ -76,7 +76,7 @@ class TestHFAH:
             both = torch.cat([maps[0][level], maps[1][level]], dim=1)
             reduced = torch.einsum('nchw,dc->ndhw', both, conv.weight[:, :, 0, 0])
             reduced = reduced + conv.bias[:, None, None]
-            weighted = attention(reduced * reduced.sigmoid())
+            weighted = attention(torch.where(reduced > 0, reduced, 0.1 * reduced))
             joined.append(F.interpolate(weighted, (16, 24), mode='bilinear', align_corners=False))
         joined.append(head.source(torch.cat([ir, vis], dim=1)))
         expected = torch.tanh(head.fuse(torch.cat(joined, dim=1)))

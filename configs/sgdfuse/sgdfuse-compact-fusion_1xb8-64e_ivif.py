@@ -1,5 +1,5 @@
 _base_ = './sgdfuse-compact-diffusion_1xb8-25e_ivif.py'
-max_epochs = 75
+max_epochs = 64
 
 model = dict(
     type='SGDFuse',
@@ -27,6 +27,6 @@ model = dict(
 )
 # the U-Net comes from the diffusion phase and moves less than the new head
 optim_wrapper = dict(
-    optimizer=dict(lr=2e-3), paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.2)))
+    optimizer=dict(lr=1.5e-3), paramwise_cfg=dict(custom_keys=dict(denoiser=dict(lr_mult=0.2)))
 )
-train_cfg = dict(max_epochs=max_epochs, val_interval=25)
+train_cfg = dict(max_epochs=max_epochs, val_interval=16)
