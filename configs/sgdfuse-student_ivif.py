@@ -5,7 +5,7 @@ _base_ = [
     './_base_/models/sgdfuse_student.py',
     './_base_/schedules/adam.py',
 ]
-max_epochs = 60
+max_epochs = 40
 
 model = dict(
     type='StudentFuser',
