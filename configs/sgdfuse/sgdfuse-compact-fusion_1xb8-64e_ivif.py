@@ -17,6 +17,8 @@ model = dict(
             type='MaskedIntensityLoss', mask_floor=0.03, background=0.5, loss_weight=8.0
         ),
         brightness=dict(type='LocalBrightnessLoss', background=0.5, loss_weight=10.0),
+        # in small windows, too: edges alone pay for a dark rim around what is bright in one source
+        rims=dict(type='LocalBrightnessLoss', window=5, background=0.5, loss_weight=20.0),
         gradient=dict(type='MaskedGradientLoss', mask_floor=0.5, form='vector', loss_weight=2.0),
         ssim=dict(type='SSIMLoss', loss_weight=1.5),
         vif=dict(type='VIFLoss', loss_weight=1.5),
