@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmsgdfuse.models.luma import luma, luma_step, start_from_the_brighter
+from mmsgdfuse.models.luma import check_window, luma, luma_step, start_from_the_brighter
 from mmsgdfuse.registry import MODELS
 
 PREDICTIONS = ('image', 'luma')
@@ -66,6 +66,8 @@ class HFAH(nn.Module):
             Default 0.2, which is 25 grey levels.
         contrast: Slope, at the start of training, of the share's logit over the infrared
             image's surplus; ``'luma'`` only. Default 20.
+        share_window: Side, in pixels, of the square by which dips of the share are filled
+            (:func:`~mmsgdfuse.models.luma.luma_step`); ``'luma'`` only. Default 11.
         patch_size: Side of the square of pixels that is folded into channels before the sources'
             first convolution and unfolded after the last one; 1 works on every pixel, 2 costs
             about a quarter. Default 1.
@@ -76,10 +78,10 @@ class HFAH(nn.Module):
         -> (N, 3, H, W) in [-1, 1]. H and W must be multiples of ``patch_size``.
 
     Raises:
-        ValueError: ``prediction`` is unknown, ``mask_skip`` is set without ``source_skip``, a
-            side of the sources is not a multiple of ``patch_size``, the number of timesteps or
-            levels given to ``forward`` is not the one the head was built for, or ``masks`` are
-            missing.
+        ValueError: ``prediction`` is unknown, ``mask_skip`` is set without ``source_skip``,
+            ``share_window`` is not odd, a side of the sources is not a multiple of
+            ``patch_size``, the number of timesteps or levels given to ``forward`` is not the one
+            the head was built for, or ``masks`` are missing.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class HFAH(nn.Module):
         prediction: str = 'image',
         residual_scale: float = 0.2,
         contrast: float = 20.0,
+        share_window: int = 11,
         patch_size: int = 1,
     ) -> None:
         super().__init__()
@@ -106,6 +109,7 @@ class HFAH(nn.Module):
         self.mask_skip = mask_skip
         self.prediction = prediction
         self.residual_scale = residual_scale
+        self.share_window = check_window(share_window)
         self.size_divisor = patch_size
         self.levels = nn.ModuleList(
             nn.Sequential(
@@ -184,7 +188,9 @@ class HFAH(nn.Module):
     def _to_image(self, output: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
         if self.prediction == 'image':
             return torch.tanh(output)
-        return luma_step(output, ir - luma(vis), vis, self.contrast, self.residual_scale)
+        return luma_step(
+            output, ir - luma(vis), vis, self.contrast, self.residual_scale, self.share_window
+        )
 
 
 def _concatenate(parts: Iterable[Tensor], channels: int, like: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmsgdfuse.models.luma import luma, luma_step, start_from_the_brighter
+from mmsgdfuse.models.luma import check_window, luma, luma_step, start_from_the_brighter
 from mmsgdfuse.registry import MODELS
 
 
@@ -28,13 +28,16 @@ class StudentNet(nn.Module):
         residual_scale: Largest residual, in units of the [-1, 1] range. Default 0.2.
         contrast: Slope, at the start of training, of the share's logit over the
             infrared image's surplus. Default 20.
+        share_window: Side, in pixels, of the square by which dips of the share are filled
+            (:func:`~mmsgdfuse.models.luma.luma_step`). Default 11.
 
     Shape:
         ir (N, 1, H, W) and vis (N, 3, H, W) in [-1, 1] -> (N, 3, H, W) in [-1, 1]. H and W
         must be multiples of ``size_divisor``, 2 to the number of widths.
 
     Raises:
-        ValueError: ``widths`` is empty, ``depths`` has another length or a number below 1.
+        ValueError: ``widths`` is empty, ``depths`` has another length or a number below 1, or
+            ``share_window`` is not odd.
     """
 
     PATCH = 2
@@ -45,6 +48,7 @@ class StudentNet(nn.Module):
         depths: Sequence[int] = (1, 2, 1, 1),
         residual_scale: float = 0.2,
         contrast: float = 20.0,
+        share_window: int = 11,
     ) -> None:
         super().__init__()
         if not widths or len(widths) != len(depths) or min(depths) < 1:
@@ -54,6 +58,7 @@ class StudentNet(nn.Module):
             )
         self.size_divisor = 2 ** len(widths)
         self.residual_scale = residual_scale
+        self.share_window = check_window(share_window)
         self.contrast = nn.Parameter(torch.tensor(float(contrast)))
         before = [2 * self.PATCH**2, *widths[:-1]]
         self.down = nn.ModuleList(
@@ -81,7 +86,9 @@ class StudentNet(nn.Module):
             finer = levels.pop()
             x = up(finer + F.interpolate(lift(x), finer.shape[-2:], mode='bilinear'))
         maps = F.pixel_shuffle(self.output(x), self.PATCH)
-        return luma_step(maps, ir - vis_luma, vis, self.contrast, self.residual_scale)
+        return luma_step(
+            maps, ir - vis_luma, vis, self.contrast, self.residual_scale, self.share_window
+        )
 
 
 def _convolutions(width_in: int, width: int, depth: int, stride: int = 1) -> nn.Sequential:

@@ -11,6 +11,7 @@ from scipy.signal import correlate2d
 from scipy.special import expit
 
 from mmsgdfuse.models.diffusion import HFAH, SpatialAttention
+from mmsgdfuse.models.luma import luma_step
 from mmsgdfuse.registry import MODELS
 
 CHANNELS = [12, 8, 4]
@@ -160,7 +161,7 @@ class TestLuma:
         np.testing.assert_allclose(opponent(fused), opponent(vis), atol=1e-5)
 
     def test_blend_by_hand(self):
-        head = small_head(prediction='luma', residual_scale=0.25)
+        head = small_head(prediction='luma', residual_scale=0.25, share_window=1)
         shake(head)
         output = []
         head.fuse[-1].register_forward_hook(lambda module, args, result: output.append(result))
@@ -174,6 +175,23 @@ class TestLuma:
         share = expit(logit + head.contrast.item() * surplus)
         expected = rgb + (share * surplus + 0.25 * np.tanh(residual))[:, None]
         np.testing.assert_allclose(fused, expected, atol=1e-6)
+
+    def test_dips_of_the_share_are_filled(self):
+        ir, vis = torch.full((1, 1, 16, 24), 0.5), torch.zeros(1, 3, 16, 24)
+        share = torch.full((1, 1, 16, 24), 8.0)
+        share[..., 10:12] = -8.0  # a rim of two pixels, and an area of eight
+        share[..., 16:24] = -8.0
+        output = torch.cat([share, torch.zeros_like(share)], dim=1)
+        for window, columns in {1: [10, 11, *range(16, 24)], 5: range(16, 24)}.items():
+            fused = luma_step(output, ir, vis, 0.0, 0.2, window)
+            expected = torch.full_like(fused, 0.5)
+            expected[..., list(columns)] = 0
+            torch.testing.assert_close(fused, expected, atol=1e-3, rtol=0)
+
+    @pytest.mark.parametrize('window', [0, 4, -3])
+    def test_window_must_be_odd(self, window):
+        with pytest.raises(ValueError, match=f'share_window must be odd .* found {window}'):
+            small_head(prediction='luma', share_window=window)
 
     def test_untrained_head_takes_the_brighter_source(self):
         ir, vis = pair()
