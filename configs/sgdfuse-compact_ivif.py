@@ -1,4 +1,4 @@
-# What a CPU core trains in an hour and a half: all three phases of the compact SGDFuse.
+# What a CPU core (with AMX, --amp) trains in about an hour: all three phases of the compact SGDFuse.
 # As a config of its own (test, fuse) this is the last phase's.
 _base_ = './sgdfuse/sgdfuse-compact-fusion_1xb8-64e_ivif.py'
 
