@@ -2,7 +2,7 @@
 
 from mmsgdfuse.engine.checkpoints import AtomicLocalBackend, epoch_checkpoints, latest_checkpoint
 from mmsgdfuse.engine.downstream import DownstreamCheckHook
-from mmsgdfuse.engine.hooks import EpochSeedHook, seed_worker
+from mmsgdfuse.engine.hooks import EpochSeedHook, TimeBudgetHook, seed_worker
 from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases, select_phase
 from mmsgdfuse.engine.precision import BFloat16OptimWrapper, mixed_precision
 from mmsgdfuse.engine.sharding import (
@@ -19,6 +19,7 @@ __all__ = [
     'Phase',
     'ShardedOptimWrapper',
     'ShardedStrategy',
+    'TimeBudgetHook',
     'epoch_checkpoints',
     'latest_checkpoint',
     'mixed_precision',

@@ -6,4 +6,5 @@ from mmsgdfuse.models.downstream import *  # noqa: F403
 from mmsgdfuse.models.fusers import *  # noqa: F403
 from mmsgdfuse.models.losses import *  # noqa: F403
 from mmsgdfuse.models.preliminary import *  # noqa: F403
+from mmsgdfuse.models.restoration import *  # noqa: F403
 from mmsgdfuse.models.student import *  # noqa: F403

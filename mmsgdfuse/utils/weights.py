@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mmsgdfuse.utils.compat import allow_safe_resume
 from mmsgdfuse.utils.files import atomic_path
 
-TRAINING_ONLY = ('losses', 'noise_loss', 'distillation', 'teacher')
+TRAINING_ONLY = ('losses', 'noise_loss', 'distillation', 'teacher', 'restoration_loss')
 _METADATA_KEY = 'mmsgdfuse'
 _CHECKPOINT_META = ('experiment_name', 'epoch', 'iter', 'seed')
 _SHOWN = 3

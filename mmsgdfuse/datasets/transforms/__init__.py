@@ -1,5 +1,6 @@
 """Transforms of infrared-visible pairs."""
 
+from mmsgdfuse.datasets.transforms.degradation import RandomDegradePair
 from mmsgdfuse.datasets.transforms.downstream import LoadInfrared, StackPair
 from mmsgdfuse.datasets.transforms.geometry import (
     RandomCropPair,
@@ -30,6 +31,7 @@ __all__ = [
     'PhotometricJitter',
     'RandomCropMasks',
     'RandomCropPair',
+    'RandomDegradePair',
     'RandomFlipPair',
     'RandomRotate90Pair',
     'StackPair',

@@ -10,7 +10,7 @@ from torch import Tensor
 from mmsgdfuse.registry import TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
 
-_INPUT_KEYS = ('ir', 'vis', 'mask_ir', 'mask_vis')
+_INPUT_KEYS = ('ir', 'vis', 'mask_ir', 'mask_vis', 'clean_ir', 'clean_vis')
 
 
 @TRANSFORMS.register_module()
@@ -18,7 +18,8 @@ class PackFusionInputs(BaseTransform):
     """Turn arrays into tensors and the rest into a :class:`FusionDataSample`.
 
     Required keys: ``ir`` (H, W, 1), ``vis`` (H, W, 3). Optional: ``mask_ir``, ``mask_vis``
-    (H, W, 1), ``labels`` (H, W, 1), and what ``meta_keys`` lists.
+    (H, W, 1), ``labels`` (H, W, 1), ``clean_ir`` and ``clean_vis`` in the form of ``ir`` and
+    ``vis`` (the pair before it was degraded), and what ``meta_keys`` lists.
 
     Returns ``inputs``, a dict of tensors (C, H, W): images in 0..255 with their dtype, masks
     float32 in [0, 1]; and ``data_samples`` with the meta information and, where there are any,

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmsgdfuse.registry import MODELS
 from mmsgdfuse.structures import FusionDataSample
 
-_CHANNELS = dict(ir=1, vis=3, mask_ir=1, mask_vis=1)
+_CHANNELS = dict(ir=1, vis=3, mask_ir=1, mask_vis=1, clean_ir=1, clean_vis=3)
 _MASKS = ('mask_ir', 'mask_vis')
 
 
@@ -43,7 +43,8 @@ class FusionDataPreprocessor(BaseDataPreprocessor):
         Args:
             data: ``inputs``: dict of lists of tensors (C, H, W), or of batches (N, C, H, W):
                 ``ir`` with one channel and ``vis`` with three, in 0..255; ``mask_ir`` and
-                ``mask_vis`` with one, in [0, 1], both optional. ``data_samples``: list of
+                ``mask_vis`` with one, in [0, 1], both optional; ``clean_ir`` and ``clean_vis``, in
+                the form of ``ir`` and ``vis``, optional. ``data_samples``: list of
                 :class:`FusionDataSample`, optional.
             training: Not used: there is nothing to augment here.
 

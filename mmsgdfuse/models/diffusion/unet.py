@@ -121,9 +121,11 @@ class NoiseUNet(nn.Module):
         mid_attention: Whether the middle block has channel attention. Default True.
         patch_size: Side of the square of pixels that the first layer folds into channels and
             the last unfolds; 1 works on every pixel, 2 costs about a quarter. Default 1.
+        out_channels: Channels of the prediction. A conditional model predicts fewer channels
+            than it reads. Default: ``in_channels``.
 
     Shape:
-        x (N, in_channels, H, W), noise_level (N,) in [0, 1] -> (N, in_channels, H, W). H and
+        x (N, in_channels, H, W), noise_level (N,) in [0, 1] -> (N, out_channels, H, W). H and
         W must be multiples of :attr:`size_divisor`.
 
     Raises:
@@ -139,9 +141,11 @@ class NoiseUNet(nn.Module):
         dropout: float = 0.0,
         mid_attention: bool = True,
         patch_size: int = 1,
+        out_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
+        self.out_channels = out_channels or in_channels
         self.patch_size = patch_size
         self.widths = [base_channels * mult for mult in channel_mults]
         embed_channels = 4 * base_channels
@@ -174,7 +178,7 @@ class NoiseUNet(nn.Module):
         self.head = nn.Sequential(
             _group_norm(self.widths[0]),
             nn.SiLU(),
-            nn.Conv2d(self.widths[0], folded, 3, padding=1),
+            nn.Conv2d(self.widths[0], self.out_channels * patch_size**2, 3, padding=1),
             nn.PixelShuffle(patch_size),
         )
 

@@ -10,6 +10,7 @@ from mmsgdfuse.models.losses.pixel import (
     MaskedIntensityLoss,
     VisibleGradientLoss,
 )
+from mmsgdfuse.models.losses.restoration import RestorationLoss
 from mmsgdfuse.models.losses.structure import (
     DifferenceCorrelationLoss,
     EdgePreservationLoss,
@@ -29,6 +30,7 @@ __all__ = [
     'MaskedIntensityLoss',
     'NoisePredictionLoss',
     'QuietRegionLoss',
+    'RestorationLoss',
     'SSIMLoss',
     'VIFLoss',
     'VisibleGradientLoss',

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmsgdfuse.models.losses.base import at_least_single
-from mmsgdfuse.models.losses.functional import sobel
+from mmsgdfuse.models.losses.restoration import RestorationLoss
 from mmsgdfuse.models.luma import luma
 from mmsgdfuse.registry import MODELS
 
 
 @MODELS.register_module()
-class DistillationLoss(nn.Module):
+class DistillationLoss(RestorationLoss):
     """Mean absolute difference of the luma and of its Sobel derivatives from the teacher's.
 
     Args:
@@ -22,9 +22,7 @@ class DistillationLoss(nn.Module):
     """
 
     def __init__(self, gradient_weight: float = 0.5, loss_weight: float = 1.0) -> None:
-        super().__init__()
-        self.gradient_weight = gradient_weight
-        self.loss_weight = loss_weight
+        super().__init__(gradient_weight, loss_weight)
 
     def forward(self, fused: Tensor, target: Tensor) -> Tensor:
         """The weighted loss.
@@ -36,9 +34,5 @@ class DistillationLoss(nn.Module):
         Returns:
             A scalar.
         """
-        # both terms are linear in the images, so the difference is all that they need
         with torch.autocast(fused.device.type, enabled=False):
-            error = luma(at_least_single(fused)) - luma(at_least_single(target))
-            horizontal, vertical = sobel(error)
-            gradient = (horizontal.abs() + vertical.abs()).mean()
-            return self.loss_weight * (error.abs().mean() + self.gradient_weight * gradient)
+            return super().forward(luma(at_least_single(fused)), luma(at_least_single(target)))
