@@ -28,12 +28,11 @@ train() { # NAME CONFIG, then arguments of timed_training.py
 	mv "$work/$name/weights.safetensors" "$OUT/$name.safetensors"
 }
 
-fusion() { # NAME, then more --cfg-options: the compact model, then its student
+fusion() { # NAME CONFIG: a compact model, then its student
 	local name=$1
-	shift
-	train "$name" configs/sgdfuse-compact_ivif.py --batch-size 32 --seconds \
+	train "$name" "$2" --batch-size 32 --seconds \
 		preliminary="$(seconds 30)" diffusion="$(seconds 50)" fusion="$(seconds 290)" \
-		--cfg-options "${options[@]}" "$@"
+		--cfg-options "${options[@]}"
 	train "$name-student" configs/sgdfuse-student_ivif.py --batch-size 32 \
 		--seconds "$(seconds 55)" --cfg-options "${options[@]}" \
 		model.teacher="$OUT/$name.safetensors"
@@ -47,11 +46,9 @@ restorer() { # NAME, then more --cfg-options
 }
 
 trainings=()
-fusion compact &
+fusion compact configs/sgdfuse-compact_ivif.py &
 trainings+=($!)
-fusion compact-texture model.losses.intensity.background=0.35 \
-	model.losses.brightness.background=0.35 model.losses.rims.background=0.35 \
-	model.losses.edges.loss_weight=10 model.losses.differences.loss_weight=0.5 &
+fusion compact-texture configs/sgdfuse-compact-texture_ivif.py &
 trainings+=($!)
 restorer restorer &
 trainings+=($!)
