@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsgdfuse.utils.image_io import (
+from mmsgdfuse.io.images import (
     IMAGE_SUFFIXES,
     ImageFileError,
     list_images,
