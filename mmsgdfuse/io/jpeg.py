@@ -154,7 +154,7 @@ def check_coded_data(content: bytes) -> None:
 
 
 def _check_baseline(content: bytes, walk: JpegWalk) -> None:
-    (scan, segments) = walk.scans[0]
+    _, segments = walk.scans[0]
     if not walk.interval:
         _check_segment(content[: segments[0][1]])
         return
