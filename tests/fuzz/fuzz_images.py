@@ -2,10 +2,10 @@
 
     python tests/fuzz/fuzz_images.py --count 1000 --seed 0
 
-Each mutated file is read by ``read_image`` and ``probe_image`` in this process. The outcome is one of
+Each mutated file is read by ``read_image`` and ``probe_image`` in this process. The outcome is
 ``right`` (the undamaged pixels), ``refused`` (an ImageFileError that names the file), ``silent``
-(other pixels, no error), ``unnamed`` (any other error, or a size that the two do not share). A crash
-ends the process, and faulthandler says where.
+(other pixels, no error) or ``unnamed`` (any other error, or an answer that the two do not share).
+A crash ends the process, and faulthandler says where.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import io
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -29,7 +30,7 @@ OUTCOMES = ('right', 'refused', 'silent', 'unnamed')
 
 def base_images() -> dict[str, bytes]:
     """Small undamaged files by the name of their kind."""
-    scene = synthetic_scene(np.random.default_rng(0), (96, 128))
+    scene = synthetic_scene(size=(96, 128))
     colour, grey = scene.vis, scene.ir
     deep = grey.astype(np.uint16) * 257
 
@@ -209,8 +210,7 @@ def main() -> None:
     arguments = parser.parse_args()
     faulthandler.enable()
     outcomes, findings = fuzz(arguments.count, arguments.seed)
-    print(table(outcomes))
-    print('\n'.join(findings))
+    sys.stdout.write('\n'.join([table(outcomes), *findings]) + '\n')
     raise SystemExit(bool(findings))
 
 
