@@ -29,6 +29,7 @@ from mmsgdfuse.evaluation.downstream import (
 )
 from mmsgdfuse.evaluation.exports import to_csv, to_json
 from mmsgdfuse.evaluation.tables import to_latex, to_markdown, to_rich
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 
 _TEST = Path(__file__).with_name('test.py')
@@ -138,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         results = [read_input(argument, args) for argument in args.inputs]
         check_comparable(results)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     console.print(to_rich(result_table(results, args.digits)))

@@ -11,12 +11,13 @@ from rich.progress import Progress
 
 from mmsgdfuse.evaluation.cache import default_cache_dir
 from mmsgdfuse.evaluation.comparison import paired_differences
-from mmsgdfuse.evaluation.folders import EvaluationError, match_folders, name_methods
+from mmsgdfuse.evaluation.folders import match_folders, name_methods
 from mmsgdfuse.evaluation.functional import METRIC_INFOS, PAPER_METRICS
 from mmsgdfuse.evaluation.outputs import default_contrast, write_outputs
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.scoring import score_folders
 from mmsgdfuse.evaluation.tables import difference_table, metric_table, to_rich
+from mmsgdfuse.utils.errors import MMSGDFuseError
 
 _SHOWN_NOTES = 10
 
@@ -143,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
             digits=args.digits,
             plots=not args.no_plots,
         )
-    except (EvaluationError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         errors.print(f'error: {error}', markup=False, highlight=False, soft_wrap=True)
         return 2
     show_notes(scores, errors)

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmsgdfuse.apis import MODES, FusionInferencer
 from mmsgdfuse.apis.sources import ImagePair, find_sources
-from mmsgdfuse.masks import CheckpointError
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.image_io import IMAGE_SUFFIXES, INFRARED_SCALINGS, write_image
 
 
@@ -145,7 +145,7 @@ def plan(args: argparse.Namespace) -> tuple[list[Job], Report]:
     report = Report(args.out, unread=faults)
     to_file = args.out.suffix.lower() in IMAGE_SUFFIXES and not args.out.is_dir()
     if to_file and len(pairs) + len(faults) > 1:
-        raise ValueError(f'{args.out} is one file for {len(pairs)} pairs; give a folder as -o')
+        raise InputError(f'{args.out} is one file for {len(pairs)} pairs; give a folder as -o')
     jobs = []
     for pair in pairs:
         fused = args.out if to_file else args.out / f'{pair.name}{args.suffix}'
@@ -155,7 +155,7 @@ def plan(args: argparse.Namespace) -> tuple[list[Job], Report]:
     sources = {path.resolve() for pair in pairs for path in (pair.ir, pair.vis)}
     endangered = [out for job in jobs for out in job.outputs if out.resolve() in sources]
     if endangered:
-        raise ValueError(f'{endangered[0]} is a source; give another folder as -o')
+        raise InputError(f'{endangered[0]} is a source; give another folder as -o')
     existing = [out for job in jobs for out in job.outputs if out.exists()]
     if existing and not (args.overwrite or args.skip_existing):
         raise FileExistsError(
@@ -209,7 +209,7 @@ def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: 
 def fuse_one(job: Job, inferencer: FusionInferencer, report: Report) -> None:
     try:
         result = inferencer(job.pair.ir, job.pair.vis)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         report.unread.append(str(error))
     except torch.OutOfMemoryError:
         report.unread.append(f'{job.pair.ir}: too large for this GPU; add --device cpu')
@@ -240,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
                 infrared_percentiles=args.percentiles,
             )
             run(jobs, inferencer, report, console)
-    except (CheckpointError, ImportError, OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print(report)

@@ -24,10 +24,11 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, MaskCache, contact_sheet
+from mmsgdfuse.masks import BaseMaskGenerator, MaskCache, contact_sheet
 from mmsgdfuse.masks.base import FULL_COVER
 from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
 from mmsgdfuse.masks.segments import covered_share
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import remove_leftovers
 from mmsgdfuse.utils.image_io import (
     INFRARED_SCALINGS,
@@ -248,7 +249,7 @@ def main(argv: list[str] | None = None) -> None:
         report = generate(tasks, generator, cache, args)
         if args.sheet and rank == 0:
             draw_sheet(tasks, generator, cache, args)
-    except (CheckpointError, OSError, ValueError, ImportError) as error:
+    except (MMSGDFuseError, OSError) as error:
         sys.exit(str(error))
     print(f'{cache.folder}: {report}')
     if report.failed:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from mmsgdfuse.evaluation.folders import name_methods
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.visualization.report import (
     Findings,
@@ -102,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
         gallery = read_gallery(args, found)
         page = render_report(args.title or named.resolve().name, found, gallery)
         write_text(args.out, page)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         sys.exit(f'error: {error}')
     print(
         f'{args.out}: {len(found.phases)} training phases, {len(found.tests)} tests, '

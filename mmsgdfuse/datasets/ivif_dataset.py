@@ -11,11 +11,12 @@ from mmengine.dataset import BaseDataset
 from mmsgdfuse.datasets.layouts import LAYOUTS
 from mmsgdfuse.datasets.pairing import CHECKS, check_pair, find_pairs, read_names
 from mmsgdfuse.registry import DATASETS
+from mmsgdfuse.utils.errors import MMSGDFuseError
 
 _MAX_LISTED = 20
 
 
-class DatasetError(ValueError):
+class DatasetError(MMSGDFuseError, ValueError):
     """Files of a data set are missing or cannot be used; the message names them."""
 
 

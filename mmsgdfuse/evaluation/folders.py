@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from mmsgdfuse.evaluation.baselines import BASELINES
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.image_io import ImageFileError, list_images, read_image
 
 _LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.webp')
 
 
-class EvaluationError(ValueError):
+class EvaluationError(MMSGDFuseError, ValueError):
     """The folders cannot be evaluated as they are; the message names the files and the remedy."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from mmsgdfuse.masks.base import BaseMaskGenerator
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.files import atomic_path, write_text
 
 _SETTINGS_FILE = 'settings.json'
@@ -87,11 +88,11 @@ class MaskCache:
         try:
             cache = cls(folder.parent, json.loads(path.read_text(encoding='utf-8')))
         except (ValueError, AttributeError) as error:
-            raise ValueError(
+            raise InputError(
                 f'{path} is damaged ({error}): delete it and generate again'
             ) from error
         if cache.folder.name != folder.name:
-            raise ValueError(
+            raise InputError(
                 f'{path} describes {cache.folder.name}: the folder was renamed or its settings '
                 'edited. Undo that, or generate the masks again'
             )

@@ -40,6 +40,7 @@ from mmsgdfuse.evaluation.scoring import score_folders
 from mmsgdfuse.evaluation.tables import Cell, Table, difference_table, metric_table, to_markdown
 from mmsgdfuse.utils.cli import add_config_options
 from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
 from mmsgdfuse.utils.profiling import count_parameters
@@ -154,7 +155,7 @@ def pairs_in(folder: Path) -> list[ImagePair]:
             raise FileNotFoundError(f'{part}: no such folder; give one that holds ir and vi')
     pairs, faults = find_sources(str(folder / 'ir'), str(folder / 'vi'))
     if faults or not pairs:
-        raise ValueError('\n'.join(faults) or f'{folder}: ir and vi hold no pair')
+        raise InputError('\n'.join(faults) or f'{folder}: ir and vi hold no pair')
     return pairs
 
 
@@ -169,7 +170,7 @@ def plan(args: argparse.Namespace) -> list[Ablation]:
     planned = [plan_one(name, Config.fromfile(path), args) for name, path in files.items()]
     unknown = args.epochs.keys() - {phase.name for one in planned for phase in one.phases}
     if unknown:
-        raise ValueError(f'--epochs names {sorted(unknown)}, which no ablation has as a phase')
+        raise InputError(f'--epochs names {sorted(unknown)}, which no ablation has as a phase')
     return planned
 
 
@@ -335,7 +336,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         pairs = pairs_in(args.folder)[:: args.step]
         planned = plan(args)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     for line in describe(planned):

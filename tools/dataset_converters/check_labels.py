@@ -25,7 +25,6 @@ from mmsgdfuse.datasets.downstream import (
     SEGMENTATION_SETS,
     DetectionSet,
     Fault,
-    LabelError,
     SegmentationSet,
     check_maps,
     collect_boxes,
@@ -34,6 +33,7 @@ from mmsgdfuse.datasets.downstream import (
     to_coco,
 )
 from mmsgdfuse.datasets.pairing import find_pairs, read_names
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 
 
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         return check_boxes(args) if args.task == 'boxes' else check_label_maps(args)
-    except (OSError, LabelError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
 

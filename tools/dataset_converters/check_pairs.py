@@ -22,6 +22,7 @@ from rich.progress import track
 
 from mmsgdfuse.datasets.layouts import LAYOUTS
 from mmsgdfuse.datasets.pairing import check_pair, find_pairs, read_names
+from mmsgdfuse.utils.errors import MMSGDFuseError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -86,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         folders = resolve_folders(args)
         names = read_names(args.names) if args.names else None
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     start = time.monotonic()

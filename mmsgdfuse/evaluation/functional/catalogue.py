@@ -26,6 +26,7 @@ from mmsgdfuse.evaluation.functional.statistics import (
     standard_deviation,
 )
 from mmsgdfuse.evaluation.functional.vif import vif_per_source
+from mmsgdfuse.utils.errors import InputError
 
 _Compute = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, float]]
 
@@ -126,12 +127,12 @@ def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
         raise TypeError(f'names must be a sequence of metric names, found the string {names!r}')
     unique = tuple(dict.fromkeys(names))
     if not unique:
-        raise ValueError('no metric was named')
+        raise InputError('no metric was named')
     for name in unique:
         if name not in METRIC_INFOS:
             close = difflib.get_close_matches(name, METRIC_INFOS, n=1, cutoff=0.5)
             hint = f', did you mean {close[0]!r}?' if close else ''
-            raise ValueError(
+            raise InputError(
                 f'unknown metric {name!r}{hint} Known metrics: {", ".join(METRIC_INFOS)}'
             )
     return unique
