@@ -98,7 +98,7 @@ def test_two_files_of_one_name_are_not_mixed_up(files):
     pairs, faults = find_sources('[dn]*/*.png', 'vis/*.png')
     assert listed(pairs) == [('1', 'day/1.png', 'vis/1.png')]
     assert len(faults) == 1
-    assert faults[0].startswith('night/1.png: day/1.png has the same name')
+    assert faults[0].startswith('night/1.png: day/1.png stands for the same ir image')
 
 
 def test_a_glob_without_images(files):

@@ -1,0 +1,28 @@
+"""Which files belong together: rules, lists and the plan of pairs. Imports no torch itself."""
+
+from mmsgdfuse.pairing.manifest import Entry, read_manifest
+from mmsgdfuse.pairing.plan import (
+    ImagePair,
+    PairPlan,
+    checked_plan,
+    plan_pairs,
+    refuse_same_source,
+    same_file,
+)
+from mmsgdfuse.pairing.rules import PAIRING_HELP, PairingRule, parse_pairing
+from mmsgdfuse.pairing.timestamps import parse_timestamp
+
+__all__ = [
+    'PAIRING_HELP',
+    'Entry',
+    'ImagePair',
+    'PairPlan',
+    'PairingRule',
+    'checked_plan',
+    'parse_pairing',
+    'parse_timestamp',
+    'plan_pairs',
+    'read_manifest',
+    'refuse_same_source',
+    'same_file',
+]
