@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -33,11 +34,7 @@ def list_folder(folder: Path, recursive: bool, faults: list[str]) -> list[Listed
         NotADirectoryError: It is a file.
     """
     paths = list_images(folder, recursive)
-    faults += [
-        f'{path}: is a link to {os.readlink(path)}, which is not there; mend or remove the link'
-        for path in sorted(folder.rglob('*') if recursive else folder.iterdir())
-        if _is_dangling(path)
-    ]
+    faults += broken_links(folder.rglob('*') if recursive else folder.iterdir()).values()
     return [Listed(path, _plain(path.relative_to(folder))) for path in paths]
 
 
@@ -45,11 +42,7 @@ def list_glob(pattern: str, faults: list[str]) -> list[Listed]:
     """The images that a glob matches, sorted; links that lead nowhere are faults."""
     root = glob_root(pattern)
     matches = sorted(Path(match) for match in glob.glob(pattern, recursive=True))
-    faults += [
-        f'{path}: is a link to {os.readlink(path)}, which is not there; mend or remove the link'
-        for path in matches
-        if _is_dangling(path)
-    ]
+    faults += broken_links(matches).values()
     return [
         Listed(path, _plain(path.relative_to(root)))
         for path in matches
@@ -96,8 +89,14 @@ def wildcard_texts(regex: re.Pattern[str], text: str) -> str | None:
     return '/'.join(group.strip('/') for group in match.groups() if group and group.strip('/'))
 
 
-def _is_dangling(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_symlink() and not path.exists()
+def broken_links(paths: Iterable[Path]) -> dict[Path, str]:
+    """Those of the paths that are images by their suffix and links that lead nowhere, and why."""
+    return {
+        path: f'{path}: is a link to {os.readlink(path)}, which is not there; '
+        'mend or remove the link'
+        for path in sorted(paths)
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_symlink() and not path.exists()
+    }
 
 
 def _plain(path: Path) -> str:

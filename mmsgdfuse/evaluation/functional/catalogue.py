@@ -101,6 +101,9 @@ _INFOS = (
 METRIC_INFOS: dict[str, MetricInfo] = {info.name: info for info in _INFOS}
 
 #: The seven of the SGDFuse paper's tables.
+#: How the warning of a constant fused image begins.
+CONSTANT_RESULT = 'the fused image is constant'
+
 PAPER_METRICS = ('EN', 'SD', 'SF', 'MI', 'SCD', 'VIF', 'Qabf')
 
 
@@ -149,6 +152,16 @@ def _warn_of_constant_sources(ir: np.ndarray, vis: np.ndarray) -> None:
             )
 
 
+def _warn_of_constant_result(fused: np.ndarray) -> None:
+    if fused.min() == fused.max():
+        warnings.warn(
+            f'{CONSTANT_RESULT} ({fused.flat[0]}): it shows nothing of its sources, and its scores '
+            'mean nothing; fuse the pair again, or look at what wrote the file',
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )
+
+
 def fusion_metrics(
     ir: np.ndarray,
     vis: np.ndarray,
@@ -172,7 +185,8 @@ def fusion_metrics(
         ValueError: The sizes differ, an image has an alpha channel, or a name is unknown.
 
     Warns:
-        UndefinedMetricWarning: A source is constant, or the image too small for a metric.
+        UndefinedMetricWarning: A source or the fused image is constant, or the image is too
+            small for a metric.
 
     Source: docs/metrics.md defines each metric; the convention is that of CDDFuse's evaluator.
 
@@ -187,6 +201,7 @@ def fusion_metrics(
     wanted = resolve_names(names)
     ir, vis, fused = luma_triple(ir, vis, fused)
     _warn_of_constant_sources(ir, vis)
+    _warn_of_constant_result(fused)
     values: dict[str, float] = {}
     for name in wanted:
         if name not in values:
