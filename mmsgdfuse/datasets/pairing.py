@@ -87,8 +87,7 @@ def find_pairs(
             present = [str(found[key][name]) for key in folders if name in found[key]]
             what = ' and '.join(f'{key} image in {folders[key]}' for key in absent)
             faults.append(
-                f'{", ".join(present) or name}: no {what}; '
-                'add the missing file under the same name, or remove this one'
+                f'{", ".join(present) or name}: no {what}; add the missing file, or remove this one'
             )
             continue
         if same_file(found['ir'][name], found['vis'][name]):

@@ -9,7 +9,7 @@ from mmsgdfuse.pairing.plan import (
     refuse_same_source,
     same_file,
 )
-from mmsgdfuse.pairing.rules import PAIRING_HELP, PairingRule, parse_pairing
+from mmsgdfuse.pairing.rules import PAIRING_HELP, PairingRule, parse_pairing, partner_path
 from mmsgdfuse.pairing.timestamps import parse_timestamp
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     'checked_plan',
     'parse_pairing',
     'parse_timestamp',
+    'partner_path',
     'plan_pairs',
     'read_manifest',
     'refuse_same_source',

@@ -183,10 +183,7 @@ def same_file(first: str | Path, second: str | Path) -> bool:
 def _stray(path: Path, key: str, camera: str, where: str, kind: str) -> str:
     if kind == 'glob':
         return f'{path}: no partner named {key.replace("/", "_")} among {where}'
-    return (
-        f'{path}: no {camera} image in {where}; '
-        'add the missing file under the same name, or remove this one'
-    )
+    return f'{path}: no {camera} image in {where}; add the missing file, or remove this one'
 
 
 def _name(key: str, vis: Path, rule: PairingRule) -> str:

@@ -164,6 +164,45 @@ def parse_pairing(text: str) -> PairingRule:
     return KeyRule(text, keys, recursive, separates=first != second)
 
 
+def partner_path(path: str | Path, own: str, other: str) -> Path:
+    """Where the partner of one file lies, by the patterns of both cameras.
+
+    Args:
+        path: The file.
+        own: Pattern of its camera without suffix, such as '*_RGB' or 'visible/*'. The last parts
+            of the path must match it.
+        other: Pattern of the other camera, with as many ``*``; they get the same text.
+
+    Returns:
+        The file that is there with any suffix of an image; where there is none, the path with
+        the file's own suffix.
+
+    Raises:
+        InputError: The path does not match, or the patterns have other wildcards than ``*``, or
+            not the same number of them.
+    """
+    path = Path(path)
+    count = own.count('*')
+    if (
+        not count
+        or count != other.count('*')
+        or set(own + other) & set('?[')
+        or '**' in own + other
+    ):
+        raise InputError(f'{own!r} and {other!r} must have the same number of *, one at least')
+    depth = own.count('/') + 1
+    tail = PurePosixPath(path.with_suffix('').as_posix()).parts[-depth:]
+    match = wildcard_regex(own).fullmatch('/'.join(tail))
+    if match is None:
+        raise InputError(f'{path}: its last parts do not match {own!r}; mend the pattern')
+    texts = iter(match.groups())
+    filled = ''.join(next(texts) if part == '*' else part for part in re.split(r'(\*)', other))
+    stem = path.parents[depth - 1] / filled
+    suffixes = [path.suffix, *IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES)]
+    candidates = [stem.with_name(stem.name + suffix) for suffix in suffixes]
+    return next((file for file in candidates if file.is_file()), candidates[0])
+
+
 def patterns_rule(patterns: Mapping[str, Sequence[re.Pattern[str]]]) -> KeyRule:
     """The rule of a layout's patterns, see :class:`mmsgdfuse.datasets.layouts.Layout`."""
 
