@@ -24,6 +24,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from mmsgdfuse.apis import FusionInferencer
@@ -248,7 +249,7 @@ def fuse(one: Ablation, checkpoint: Path, pairs: list[ImagePair], args: argparse
         device=args.device,
         mask_cache=args.work_dir / 'masks',
     )
-    for pair in track(todo, f'fusing with {one.name}', transient=True):
+    for pair in track(todo, escape(f'fusing with {one.name}'), transient=True):
         write_image(one.fused / f'{pair.name}.png', inferencer(pair.ir, pair.vis).fused)
 
 

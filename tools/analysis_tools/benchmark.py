@@ -523,7 +523,7 @@ def main(argv: list[str] | None = None) -> None:
         'benchmark.md': to_text(components, modes, notes),
     }.items():
         write_text(args.out / name, text)
-    console.print(f'written to {args.out}', highlight=False)
+    console.print(f'written to {args.out}', highlight=False, markup=False)
 
 
 if __name__ == '__main__':

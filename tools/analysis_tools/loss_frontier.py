@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -275,7 +276,7 @@ def descend(
     optimizer = torch.optim.Adam([step], lr=lr)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
     history = []
-    for iteration in track(range(iterations + 1), title, transient=True):
+    for iteration in track(range(iterations + 1), escape(title), transient=True):
         fused = (start + step).clamp(-1, 1)
         total = torch.stack([loss(fused, ir, vis, mask) for loss in losses]).sum()
         history.append(total.item())
