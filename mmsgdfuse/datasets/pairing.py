@@ -10,7 +10,13 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mmsgdfuse.datasets.layouts import NamePatterns
-from mmsgdfuse.pairing import PairingRule, parse_pairing, plan_pairs, refuse_same_source, same_file
+from mmsgdfuse.pairing import (
+    PairingRule,
+    complete_pairs,
+    parse_pairing,
+    plan_pairs,
+    refuse_same_source,
+)
 from mmsgdfuse.pairing.listing import Listed, list_folder
 from mmsgdfuse.pairing.rules import SAME_NAME, KeyRule, ManifestRule, patterns_rule
 from mmsgdfuse.utils.errors import InputError
@@ -80,30 +86,9 @@ def find_pairs(
         faults.append(f'{", ".join(map(str, folders.values()))}: no pairs of images in there')
 
     pairs = []
-    taken: dict[str, Path] = {}
-    for name in wanted:
-        absent = [key for key in folders if name not in found[key]]
-        if absent:
-            present = [str(found[key][name]) for key in folders if name in found[key]]
-            what = ' and '.join(f'{key} image in {folders[key]}' for key in absent)
-            faults.append(
-                f'{", ".join(present) or name}: no {what}; add the missing file, or remove this one'
-            )
-            continue
-        if same_file(found['ir'][name], found['vis'][name]):
-            faults.append(f'{found["vis"][name]}: is the infrared and the visible image of a pair')
-            continue
-        pair = {f'{key}_path': str(found[key][name]) for key in folders}
-        vis = found['vis'][name]
-        result = name.replace('/', '_') or vis.stem
-        if result in taken:
-            faults.append(
-                f'{vis}: its result would be called {result}, as that of {taken[result]}; '
-                'rename one of them'
-            )
-            continue
-        taken[result] = vis
-        pairs.append(dict(name=result + vis.suffix, **pair))
+    for name, members in complete_pairs(found, wanted, folders, faults):
+        paths = {f'{key}_path': str(members[key]) for key in folders}
+        pairs.append(dict(name=name + members['vis'].suffix, **paths))
     return pairs, faults
 
 

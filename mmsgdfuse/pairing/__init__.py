@@ -4,7 +4,7 @@ from mmsgdfuse.pairing.manifest import Entry, read_manifest
 from mmsgdfuse.pairing.plan import (
     ImagePair,
     PairPlan,
-    checked_plan,
+    complete_pairs,
     plan_pairs,
     refuse_same_source,
     same_file,
@@ -18,7 +18,7 @@ __all__ = [
     'ImagePair',
     'PairPlan',
     'PairingRule',
-    'checked_plan',
+    'complete_pairs',
     'parse_pairing',
     'parse_timestamp',
     'partner_path',

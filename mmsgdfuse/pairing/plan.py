@@ -127,36 +127,56 @@ def plan_pairs(
     where = dict(ir=ir, vis=vis)
     if kinds[0] == 'folder' and not any(found.values()):
         faults.append(f'{ir}, {vis}: no pairs of images in there')
-    pairs = []
-    for key in sorted(set(found['ir']) | set(found['vis'])):
-        absent = [camera for camera in found if key not in found[camera]]
+    keys = sorted(set(found['ir']) | set(found['vis']))
+    complete = complete_pairs(found, keys, where, faults)
+    pairs = tuple(ImagePair(name, files['ir'], files['vis']) for name, files in complete)
+    return PairPlan(pairs, tuple(faults))
+
+
+def complete_pairs(
+    found: Found, keys: Iterable[str], where: Mapping[str, str | Path], faults: list[str]
+) -> list[tuple[str, dict[str, Path]]]:
+    """The files of each key, where they can be used together.
+
+    Args:
+        found: Files by camera ('ir', 'vis', 'labels') and key.
+        keys: The keys to use, in this order. One that occurs twice gives two entries.
+        where: What each camera's files were looked for in, for messages.
+        faults: Gets a sentence for each key that cannot be used: a file is missing, one file
+            stands for both cameras, or the result would have the name of another pair's.
+
+    Returns:
+        Name of the result, without suffix, and file by camera.
+    """
+    complete: list[tuple[str, dict[str, Path]]] = []
+    taken: dict[str, Path] = {}
+    for key in keys:
+        files = {camera: named[key] for camera, named in found.items() if key in named}
+        absent = [f'{camera} image in {where[camera]}' for camera in found if camera not in files]
         if absent:
-            present = next(found[camera][key] for camera in found if key in found[camera])
-            faults.append(_stray(present, key, absent[0], where[absent[0]], kinds[0]))
+            present = ', '.join(map(str, files.values())) or key
+            faults.append(
+                f'{present}: no {" and ".join(absent)}; add the missing file, or remove this one'
+            )
             continue
-        pairs.append(
-            ImagePair(_name(key, found['vis'][key], rule), found['ir'][key], found['vis'][key])
-        )
-    return checked_plan(pairs, faults)
-
-
-def checked_plan(pairs: Iterable[ImagePair], faults: Iterable[str]) -> PairPlan:
-    """A plan in which no pair has one file twice or another pair's name; those become faults."""
-    kept: dict[str, ImagePair] = {}
-    found = list(faults)
-    for pair in pairs:
-        if same_file(pair.ir, pair.vis):
-            found.append(
-                f'{pair.vis}: is the infrared and the visible image of {pair.name}; {_APART}'
-            )
-        elif pair.name in kept:
-            found.append(
-                f'{pair.vis}: its result would be called {pair.name}, as that of '
-                f'{kept[pair.name].vis}; rename one of them'
-            )
+        # The key is empty where all wildcards stand for nothing.
+        name = key.replace('/', '_') or files['vis'].stem
+        fault = _pair_fault(name, files['ir'], files['vis'], taken)
+        if fault:
+            faults.append(fault)
         else:
-            kept[pair.name] = pair
-    return PairPlan(tuple(kept.values()), tuple(found))
+            complete.append((name, files))
+    return complete
+
+
+def _pair_fault(name: str, ir: Path, vis: Path, taken: dict[str, Path]) -> str:
+    """Why two files are no pair of this name, '' if they are; ``taken`` remembers the names."""
+    if same_file(ir, vis):
+        return f'{vis}: is the infrared and the visible image of {name}; {_APART}'
+    other = taken.setdefault(name, vis)
+    if other != vis:
+        return f'{vis}: its result would be called {name}, as that of {other}; rename one of them'
+    return ''
 
 
 def refuse_same_source(ir: str | Path, vis: str | Path, rule: PairingRule | None = None) -> None:
@@ -178,17 +198,6 @@ def same_file(first: str | Path, second: str | Path) -> bool:
         return os.path.samefile(first, second)
     except (OSError, ValueError):
         return False
-
-
-def _stray(path: Path, key: str, camera: str, where: str, kind: str) -> str:
-    if kind == 'glob':
-        return f'{path}: no partner named {key.replace("/", "_")} among {where}'
-    return f'{path}: no {camera} image in {where}; add the missing file, or remove this one'
-
-
-def _name(key: str, vis: Path, rule: PairingRule) -> str:
-    # The key is empty where all wildcards stand for nothing.
-    return vis.stem if rule is SAME_NAME else key.replace('/', '_') or vis.stem
 
 
 def _kind(argument: str) -> str:
@@ -217,8 +226,8 @@ def _glob_key(pattern: str) -> Callable[[str], str]:
     root = glob_root(pattern)
     relative = Path(pattern).relative_to(root).as_posix()
     suffix = PurePosixPath(relative).suffix
-    # The part behind the last point is compared only if it has wildcards that say something.
-    if suffix.lower() in IMAGE_SUFFIXES or suffix == '.*':
+    # Suffixes do not tell partners; those of a pair may differ.
+    if suffix.lower() in IMAGE_SUFFIXES or glob.has_magic(suffix):
         relative = relative[: -len(suffix)]
     regex = wildcard_regex(relative)
 
@@ -238,24 +247,29 @@ def _from_manifest(
     for root in roots:
         if not root.is_dir():
             raise InputError(f'{root}: is no folder; the paths in {manifest} start from folders')
-    pairs, faults = [], []
+    pairs: dict[str, ImagePair] = {}
+    faults: list[str] = []
+    taken: dict[str, Path] = {}
     for entry in read_manifest(manifest):
         fault = ''
         files = [root / written for root, written in zip(roots, (entry.ir, entry.vis))]
         name = _without_image_suffix(entry.name) or files[1].stem
         for path in files:
-            if _CONTROL.search(str(path)) or not path.is_file():
+            if _CONTROL.search(str(path)) or not os.path.isfile(path):
                 fault = f'{path!s}: no such file; mend the path'
         if not is_file_name(name):
             fault = (
                 f'the name {name!r} must be that of a file in the output folder: without slashes, '
                 'control characters and a point in front, 200 bytes at most'
             )
+        if name in pairs and not fault:
+            fault = f'the name {name} is that of an earlier line; give another'
+        fault = fault or _pair_fault(name, files[0], files[1], taken)
         if fault:
             faults.append(f'{entry.place}: {fault}')
         else:
-            pairs.append(ImagePair(name, *files))
-    return checked_plan(pairs, faults)
+            pairs[name] = ImagePair(name, *files)
+    return PairPlan(tuple(pairs.values()), tuple(faults))
 
 
 def is_file_name(name: str) -> bool:

@@ -342,3 +342,10 @@ def test_a_manifest(make_pairs, tmp_path):
             data_prefix=dict(labels='vi'),
             pairing=str(tmp_path / 'pairs.csv'),
         )
+
+
+def test_a_name_that_is_listed_twice_counts_twice(make_pairs, tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('b\na\nb.png\n')
+    dataset = IVIFDataset(data_root=str(make_pairs()), ann_file=str(names))
+    assert [dataset.get_data_info(i)['name'] for i in range(3)] == ['b.png', 'a.png', 'b.png']

@@ -57,16 +57,22 @@ def test_a_name_is_taken_once(images):
     text = 'ir,vis,name\nhot/a.png,day/x.jpg,n\nhot/b.png,day/y.jpg,n.png\n'
     plan = plan_of(images, text)
     assert [pair.vis.name for pair in plan.pairs] == ['x.jpg']
-    assert 'would be called n' in plan.faults[0]
+    assert 'pairs.csv:3: the name n is that of an earlier line' in plan.faults[0]
 
 
 def test_files_that_cannot_be_a_pair(images):
-    text = 'ir,vis\nhot/a.png,day/none.jpg\nhot/a.png,hot/../hot/a.png\nhot/b.png,day/y.jpg\n'
+    long = 'x' * 5000
+    lines = (
+        'ir,vis', 'hot/a.png,day/none.jpg', 'hot/a.png,hot/../hot/a.png', 'hot/b.png,day/y.jpg',
+        f'hot/a.png,{long}.png',
+    )  # fmt: skip
+    text = '\n'.join(lines)
     plan = plan_of(images, text)
     assert [pair.name for pair in plan.pairs] == ['y']
     assert 'pairs.csv:2: ' in plan.faults[0]
     assert 'no such file' in plan.faults[0]
     assert 'is the infrared and the visible image' in plan.faults[1]
+    assert len(plan.faults) == 3
 
 
 @pytest.mark.parametrize(

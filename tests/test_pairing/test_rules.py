@@ -45,7 +45,7 @@ def test_globs_over_scenes_never_cross_them(kaist):
     plan = plan_pairs(f'{kaist}/*/*/lwir/*.jpg', f'{kaist}/*/*/visible/*.jpg')
     assert listed(plan, kaist) == EXPECTED_KAIST
     assert len(plan.faults) == 1
-    assert plan.faults[0].startswith(f'{kaist}/set00/V000/lwir/I0.jpg: no partner')
+    assert plan.faults[0].startswith(f'{kaist}/set00/V000/lwir/I0.jpg: no vis image in')
 
 
 def test_globs_over_scenes_without_any_common_frame(tmp_path):
