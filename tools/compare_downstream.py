@@ -29,7 +29,10 @@ from mmsgdfuse.evaluation.downstream import (
 )
 from mmsgdfuse.evaluation.exports import to_csv, to_json
 from mmsgdfuse.evaluation.tables import to_latex, to_markdown, to_rich
+from mmsgdfuse.utils.cli import print_error
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
+from mmsgdfuse.utils.text import printable
 
 _TEST = Path(__file__).with_name('test.py')
 
@@ -126,10 +129,12 @@ def write_tables(out: Path, results: Sequence[DownstreamResult], digits: int) ->
         for result in results
     }
     table = result_table(results, digits)
-    write_text(out / 'downstream.csv', to_csv([['input', 'metric', 'class', 'percent'], *rows]))
+    write_text(
+        out / 'downstream.csv', printable(to_csv([['input', 'metric', 'class', 'percent'], *rows]))
+    )
     write_text(out / 'downstream.json', to_json(document))
-    write_text(out / 'downstream.md', to_markdown(table))
-    write_text(out / 'downstream.tex', to_latex(table))
+    write_text(out / 'downstream.md', printable(to_markdown(table)))
+    write_text(out / 'downstream.tex', printable(to_latex(table)))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -138,12 +143,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         results = [read_input(argument, args) for argument in args.inputs]
         check_comparable(results)
-    except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
+    except (MMSGDFuseError, OSError) as error:
+        print_error(error)
         return 2
     console.print(to_rich(result_table(results, args.digits)))
     write_tables(args.out, results, args.digits)
-    console.print(f'4 files in {args.out}', highlight=False)
+    console.print(printable(f'4 files in {args.out}'), highlight=False, markup=False)
     return 0
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from mmsgdfuse.apis import SAMPLE_IR, SAMPLE_VIS, FusionInferencer
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.image_io import write_image
 
 
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     start = time.perf_counter()
     try:
         inferencer = FusionInferencer(weights=args.weights, device=args.device)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     loaded = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 from rich.console import Console
@@ -11,12 +12,15 @@ from rich.progress import Progress
 
 from mmsgdfuse.evaluation.cache import default_cache_dir
 from mmsgdfuse.evaluation.comparison import paired_differences
-from mmsgdfuse.evaluation.folders import EvaluationError, match_folders, name_methods
+from mmsgdfuse.evaluation.folders import match_folders, name_methods
 from mmsgdfuse.evaluation.functional import METRIC_INFOS, PAPER_METRICS
 from mmsgdfuse.evaluation.outputs import default_contrast, write_outputs
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.scoring import score_folders
 from mmsgdfuse.evaluation.tables import difference_table, metric_table, to_rich
+from mmsgdfuse.pairing import PAIRING_HELP
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
+from mmsgdfuse.utils.text import printable
 
 _SHOWN_NOTES = 10
 
@@ -46,6 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='leave out images with missing partners or unfit files, and list them',
     )
+    parser.add_argument('--pairs', metavar='RULE', help=PAIRING_HELP)
     output = parser.add_argument_group('output')
     output.add_argument(
         '--out',
@@ -100,10 +105,16 @@ def evaluate(args: argparse.Namespace, errors: Console) -> Scores:
             workers=args.workers,
             cache_dir=None if args.no_cache else args.cache_dir,
             keep_going=args.keep_going,
+            pairing=args.pairs,
             progress=lambda done, total: progress.update(
                 task, completed=done, total=total, refresh=True
             ),
         )
+
+
+def tell(console: Console, text: str) -> None:
+    """Print a line as it is, whatever characters a name in it has."""
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def show(scores: Scores, differences: list, digits: int, console: Console) -> None:
@@ -116,9 +127,9 @@ def show_notes(scores: Scores, errors: Console) -> None:
     if scores.problems:
         errors.print(f'left out for all methods: {len(scores.problems)} images', style='bold red')
         for problem in scores.problems:
-            errors.print(problem.message, markup=False, highlight=False, soft_wrap=True)
+            tell(errors, problem.message)
     for note in scores.notes[:_SHOWN_NOTES]:
-        errors.print(f'note: {note}', markup=False, highlight=False, soft_wrap=True)
+        tell(errors, f'note: {note}')
     if len(scores.notes) > _SHOWN_NOTES:
         errors.print(f'note: {len(scores.notes) - _SHOWN_NOTES} more in evaluation.json')
 
@@ -129,25 +140,43 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 240)
     errors = Console(stderr=True)
     try:
-        scores = evaluate(args, errors)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always', UserWarning)
+            scores = evaluate(args, errors)
+        for warning in caught:
+            tell(errors, f'warning: {warning.message}')
         differences = paired_differences(scores, args.resamples, args.confidence, args.seed)
-        samples, _ = match_folders(args.ir, args.vis, name_methods(args.fused))
+        samples, _ = match_folders(args.ir, args.vis, name_methods(args.fused), args.pairs)
         show(scores, differences, args.digits, console)
-        written = write_outputs(
-            args.out,
-            scores,
-            differences,
-            samples,
-            contrast=tuple(args.contrast) if args.contrast else default_contrast(scores),
-            contrast_images=args.contrast_images,
-            digits=args.digits,
-            plots=not args.no_plots,
-        )
-    except (EvaluationError, ValueError) as error:
-        errors.print(f'error: {error}', markup=False, highlight=False, soft_wrap=True)
+        try:
+            written = write_outputs(
+                args.out,
+                scores,
+                differences,
+                samples,
+                contrast=tuple(args.contrast) if args.contrast else default_contrast(scores),
+                contrast_images=args.contrast_images,
+                digits=args.digits,
+                plots=not args.no_plots,
+            )
+        except OSError as error:
+            if isinstance(error, MMSGDFuseError):
+                raise
+            raise InputError(
+                f'{args.out}: cannot be written ({error.strerror or error}), and is as it was; '
+                'mend this, or give another folder as --out'
+            ) from error
+    except (MMSGDFuseError, OSError) as error:
+        tell(errors, f'error: {error}')
         return 2
+    except KeyboardInterrupt:
+        kept = (
+            'nothing was kept' if args.no_cache else f'values so far are kept in {args.cache_dir}'
+        )
+        tell(errors, f'stopped before the end; {kept}, and {args.out} is as it was')
+        return 130
     show_notes(scores, errors)
-    console.print(f'{len(written)} files in {args.out}', highlight=False)
+    tell(console, f'{len(written)} files in {args.out}')
     return 0
 
 

@@ -1,11 +1,13 @@
-"""Fuse infrared and visible images: a pair, two folders, or two globs.
+"""Fuse infrared and visible images: a pair, two folders, two globs, or a list of pairs.
 
     python tools/fuse.py thermal.png photo.jpg -o fused.png
     python tools/fuse.py data/MSRS/test/ir data/MSRS/test/vi -o outputs/msrs
     python tools/fuse.py 'night/*_ir.png' 'night/*_vis.png' -o outputs/night --panel
+    python tools/fuse.py flight flight --pairs '*_T:*_V' -o outputs/flight --dry-run
+    python tools/fuse.py --pairs pairs.csv -o outputs/listed
 
 Two folders are matched by file name up to the suffix, two globs likewise or by what their
-wildcards stand for. A result has the name and the size of its visible image.
+wildcards stand for; --pairs names other ways. A result has the size of its visible image.
 """
 
 from __future__ import annotations
@@ -17,25 +19,43 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmsgdfuse.apis import MODES, FusionInferencer
-from mmsgdfuse.apis.sources import ImagePair, find_sources
-from mmsgdfuse.masks import CheckpointError
-from mmsgdfuse.utils.image_io import IMAGE_SUFFIXES, INFRARED_SCALINGS, write_image
+from mmsgdfuse.pairing import PAIRING_HELP, ImagePair, PairPlan, plan_pairs
+from mmsgdfuse.utils.cli import checking_arguments, print_error
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
+from mmsgdfuse.utils.image_io import (
+    IMAGE_SUFFIXES,
+    INFRARED_SCALINGS,
+    ImageFileError,
+    check_scaling,
+    write_image,
+)
+from mmsgdfuse.utils.text import printable
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('ir', metavar='IR', help='infrared image, folder, or glob in quotes')
-    parser.add_argument('vis', metavar='VIS', help='visible image, folder, or glob in quotes')
+    parser.add_argument(
+        'ir', metavar='IR', nargs='?', help='infrared image, folder, or glob in quotes'
+    )
+    parser.add_argument(
+        'vis', metavar='VIS', nargs='?', help='visible image, folder, or glob in quotes'
+    )
+    parser.add_argument('--pairs', metavar='RULE', help=PAIRING_HELP)
+    parser.add_argument(
+        '--dry-run', action='store_true', help='show the pairs and faults, and do nothing else'
+    )
 
     output = parser.add_argument_group('output')
     output.add_argument(
-        '-o', '--out', type=Path, required=True, metavar='OUT',
+        '-o', '--out', type=Path, metavar='OUT',
         help='folder for the results; for one pair also a file',
     )  # fmt: skip
     output.add_argument(
@@ -97,7 +117,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--percentiles', type=float, nargs=2, default=(0.5, 99.5), metavar=('LOW', 'HIGH'),
         help="range of 'percentile', 0..100 (default: 0.5 99.5)",
     )  # fmt: skip
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.out is None and not args.dry_run:
+        parser.error('the following arguments are required: -o/--out')
+    return args
+
+
+# What a user may take for a format of results; other points in a name are those of a folder.
+OTHER_FORMATS = {*Image.registered_extensions(), '.avi', '.heic', '.mp4', '.npy', '.svg'} - {
+    *IMAGE_SUFFIXES
+}
 
 
 @dataclass
@@ -122,6 +151,7 @@ class Report:
     skipped: int = 0
     unread: list[str] = field(default_factory=list)
     interrupted: bool = False
+    stopped_by: str = ''
 
     def __str__(self) -> str:
         text = (
@@ -129,23 +159,48 @@ class Report:
             f'could not read {len(self.unread)}'
         )
         text = '\n  '.join([text + (':' if self.unread else ''), *self.unread])
-        if self.interrupted:
+        if self.stopped_by:
+            text += f'\ncould not write {self.stopped_by}'
+        if self.interrupted or self.stopped_by:
             text += '\nstopped before the end; add --skip-existing to go on'
         return text
 
 
-def plan(args: argparse.Namespace) -> tuple[list[Job], Report]:
+def find_pairs(args: argparse.Namespace) -> PairPlan:
+    """The pairs that the arguments mean; single files must be there.
+
+    Raises:
+        ImageFileError: A file that was named does not exist.
+        InputError: The arguments do not fit each other.
+    """
+    found = plan_pairs(args.ir, args.vis, args.pairs)
+    if args.pairs is None and len(found.pairs) == 1:
+        for path in found.pairs[0][1:]:
+            if not path.exists():
+                raise ImageFileError(f'{path}: no such file; check the path')
+    return found
+
+
+def plan(args: argparse.Namespace, found: PairPlan) -> tuple[list[Job], Report]:
     """What is to be done, after all that can be known beforehand was looked at.
 
     Raises:
-        ValueError: The arguments do not fit each other, or a source would be overwritten.
+        InputError: The arguments do not fit each other, or a source would be overwritten.
         FileExistsError: Results exist, and nothing says what to do with them.
     """
-    pairs, faults = find_sources(args.ir, args.vis)
+    pairs, faults = found.pairs, list(found.faults)
     report = Report(args.out, unread=faults)
-    to_file = args.out.suffix.lower() in IMAGE_SUFFIXES and not args.out.is_dir()
+    suffix = args.out.suffix.lower()
+    to_file = suffix in IMAGE_SUFFIXES and not args.out.is_dir()
+    if suffix in OTHER_FORMATS and not args.out.is_dir():
+        raise InputError(
+            f'{args.out}: {suffix} is no format of results; give one of '
+            f'{", ".join(IMAGE_SUFFIXES)}, or a folder'
+        )
+    if args.out.is_file() and not to_file:
+        raise InputError(f'{args.out}: is a file, and no image; give a folder or an image file')
     if to_file and len(pairs) + len(faults) > 1:
-        raise ValueError(f'{args.out} is one file for {len(pairs)} pairs; give a folder as -o')
+        raise InputError(f'{args.out} is one file for {len(pairs)} pairs; give a folder as -o')
     jobs = []
     for pair in pairs:
         fused = args.out if to_file else args.out / f'{pair.name}{args.suffix}'
@@ -155,7 +210,7 @@ def plan(args: argparse.Namespace) -> tuple[list[Job], Report]:
     sources = {path.resolve() for pair in pairs for path in (pair.ir, pair.vis)}
     endangered = [out for job in jobs for out in job.outputs if out.resolve() in sources]
     if endangered:
-        raise ValueError(f'{endangered[0]} is a source; give another folder as -o')
+        raise InputError(f'{endangered[0]} is a source; give another folder as -o')
     existing = [out for job in jobs for out in job.outputs if out.exists()]
     if existing and not (args.overwrite or args.skip_existing):
         raise FileExistsError(
@@ -174,6 +229,9 @@ def masks_from_arguments(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.no_masks:
         return dict(type='DropMask')
     if args.mask_dirs:
+        for folder in args.mask_dirs:
+            if not Path(folder).is_dir():
+                raise FileNotFoundError(f'{folder}: no such folder of masks; check the path')
         return dict(type='LoadMasks', ir=args.mask_dirs[0], vis=args.mask_dirs[1])
     if args.sam_checkpoint:
         if not Path(args.sam_checkpoint).is_file():
@@ -199,9 +257,11 @@ def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: 
         task = progress.add_task('', total=len(jobs))
         try:
             for job in jobs:
-                progress.update(task, description=job.pair.name)
+                progress.update(task, description=escape(printable(job.pair.name)))
                 fuse_one(job, inferencer, report)
                 progress.advance(task)
+                if report.stopped_by:
+                    break
         except KeyboardInterrupt:
             report.interrupted = True
 
@@ -209,14 +269,18 @@ def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: 
 def fuse_one(job: Job, inferencer: FusionInferencer, report: Report) -> None:
     try:
         result = inferencer(job.pair.ir, job.pair.vis)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         report.unread.append(str(error))
     except torch.OutOfMemoryError:
         report.unread.append(f'{job.pair.ir}: too large for this GPU; add --device cpu')
     else:
-        write_image(job.fused, result.fused)
-        if job.panel is not None:
-            write_image(job.panel, result.panel())
+        try:
+            write_image(job.fused, result.fused)
+            if job.panel is not None:
+                write_image(job.panel, result.panel())
+        except OSError as error:  # the next result could not be written either
+            report.stopped_by = f'{job.fused}: {error.strerror or error}; mend this'
+            return
         report.written += 1
 
 
@@ -224,14 +288,21 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     console = Console(stderr=True)
     try:
-        jobs, report = plan(args)
+        found = find_pairs(args)
+        if args.dry_run:
+            print(printable(str(found)))
+            return 1 if found.faults else 0
+        with checking_arguments():
+            check_scaling(args.scaling, tuple(args.percentiles))
+        jobs, report = plan(args, found)
+        masks = masks_from_arguments(args)
         if jobs:
             inferencer = FusionInferencer(
                 args.config,
                 args.weights,
                 args.device,
                 mode=args.mode,
-                masks=masks_from_arguments(args),
+                masks=masks,
                 mask_cache=args.mask_cache,
                 seed=args.seed,
                 num_steps=args.num_steps,
@@ -240,12 +311,14 @@ def main(argv: list[str] | None = None) -> int:
                 infrared_percentiles=args.percentiles,
             )
             run(jobs, inferencer, report, console)
-    except (CheckpointError, ImportError, OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
+    except (MMSGDFuseError, OSError) as error:
+        print_error(error)
         return 2
-    print(report)
+    print(printable(str(report)))
     if report.interrupted:
         return 130
+    if report.stopped_by:
+        return 2
     return 1 if report.unread else 0
 
 

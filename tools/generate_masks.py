@@ -24,19 +24,24 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, MaskCache, contact_sheet
+from mmsgdfuse.masks import BaseMaskGenerator, MaskCache, contact_sheet
 from mmsgdfuse.masks.base import FULL_COVER
 from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
 from mmsgdfuse.masks.segments import covered_share
+from mmsgdfuse.pairing import PAIRING_HELP, plan_pairs
+from mmsgdfuse.pairing.listing import list_folder
+from mmsgdfuse.utils.cli import checking_arguments
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import remove_leftovers
 from mmsgdfuse.utils.image_io import (
     INFRARED_SCALINGS,
     ImageFileError,
-    list_images,
+    check_scaling,
     read_infrared,
     read_visible,
     write_image,
 )
+from mmsgdfuse.utils.text import printable
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -60,6 +65,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=[],
         metavar='FOLDER',
         help='folders of visible images',
+    )
+    images.add_argument(
+        '--pairs',
+        metavar='RULE',
+        help='make masks only of the pairs of --ir and --vis; ' + PAIRING_HELP,
     )
     images.add_argument('--recursive', action='store_true', help='descend into subfolders')
     images.add_argument(
@@ -109,10 +119,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='do the i-th of n parts (from 1); multiplies with torchrun',
     )
     args = parser.parse_args(argv)
-    if not args.ir and not args.vis:
+    if not args.ir and not args.vis and not args.pairs:
         parser.error('give folders of images as --ir, --vis or both')
     if args.sheet_images < 1:
         parser.error('--sheet-images must be at least 1')
+    if args.pairs and (len(args.ir) > 1 or len(args.vis) > 1):
+        parser.error('--pairs takes one folder each as --ir and --vis')
     return args
 
 
@@ -149,6 +161,7 @@ class Report:
     full: int = 0
     covered: float = 0.0
     failed: int = 0
+    interrupted: bool = False
 
     def __str__(self) -> str:
         count = self.made + self.found
@@ -160,25 +173,41 @@ class Report:
                 f'. {self.full} cover more than {FULL_COVER:.0%} and carry next to no information: '
                 "use the composer 'salience', or raise the generator's thresholds"
             )
+        if self.interrupted:
+            text += '; stopped before the end, run it again to go on'
         return text
 
 
-def tasks_of(args: argparse.Namespace) -> list[Task]:
-    """This process's share of the images, the same split on every machine."""
-    rank, world = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
-    part, parts = args.shard
-    tasks = [
-        Task(path, infrared)
-        for infrared, folders in ((True, args.ir), (False, args.vis))
-        for folder in folders
-        for path in list_images(folder, args.recursive)
-    ]
-    if not tasks:
+def tasks_of(args: argparse.Namespace) -> tuple[list[Task], list[str]]:
+    """This process's share of the images, the same split on every machine, and of the faults.
+
+    Raises:
+        FileNotFoundError: A folder does not exist, or there is no image at all.
+        InputError: ``--pairs`` cannot be used.
+    """
+    faults: list[str] = []
+    if args.pairs:
+        ir, vis = (folders[0] if folders else None for folders in (args.ir, args.vis))
+        found = plan_pairs(ir, vis, args.pairs)
+        faults += found.faults
+        tasks = [Task(pair.ir, True) for pair in found.pairs]
+        tasks += [Task(pair.vis, False) for pair in found.pairs]
+    else:
+        tasks = [
+            Task(file.path, infrared)
+            for infrared, folders in ((True, args.ir), (False, args.vis))
+            for folder in folders
+            for file in list_folder(folder, args.recursive, faults)
+        ]
+    if not tasks and not faults:
         raise FileNotFoundError(
             f'no images in {", ".join(map(str, args.ir + args.vis))}; check the folders, or add '
             '--recursive'
         )
-    return tasks[(part - 1) * world + rank :: parts * world]
+    rank, world = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
+    part, parts = args.shard
+    share = slice((part - 1) * world + rank, None, parts * world)
+    return tasks[share], faults[share]
 
 
 def generate(
@@ -186,26 +215,40 @@ def generate(
 ) -> Report:
     """Make what is missing; an image that cannot be read is named and left out."""
     report = Report()
-    for task in _progress(tasks):
-        try:
-            image = task.read(args)
-        except ImageFileError as error:
-            report.failed += 1
-            print(error, file=sys.stderr)
-            continue
-        mask = None if args.overwrite else cache.load(image)
-        if mask is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore', UserWarning)  # the report counts what it warns of
-                mask = generator(image)
-            cache.save(image, mask)
-            report.made += 1
-        else:
-            report.found += 1
-        share = covered_share(mask)
-        report.covered += share
-        report.full += share > FULL_COVER
+    try:
+        for task in _progress(tasks):
+            _generate_one(task, generator, cache, args, report)
+    except KeyboardInterrupt:
+        report.interrupted = True
     return report
+
+
+def _generate_one(
+    task: Task,
+    generator: BaseMaskGenerator,
+    cache: MaskCache,
+    args: argparse.Namespace,
+    report: Report,
+) -> None:
+    try:
+        image = task.read(args)
+    except OSError as error:  # the file is unfit, or may not be read
+        report.failed += 1
+        told = str(error) if isinstance(error, ImageFileError) else f'{task.path}: {error.strerror}'
+        sys.stderr.write(printable(f'{told}\n'))
+        return
+    mask = None if args.overwrite else cache.load(image)
+    if mask is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)  # the report counts what it warns of
+            mask = generator(image)
+        cache.save(image, mask)
+        report.made += 1
+    else:
+        report.found += 1
+    share = covered_share(mask)
+    report.covered += share
+    report.full += share > FULL_COVER
 
 
 def draw_sheet(
@@ -217,11 +260,13 @@ def draw_sheet(
     for task in tasks[::step][: args.sheet_images]:
         try:
             image = task.read(args)
-        except ImageFileError:
+        except OSError:
             continue  # named before
         mask = cache.load(image)
         segments = generator.generate(image)
-        caption = f'{task.path.name}  {len(segments)} segments, {covered_share(mask):.1%}'
+        caption = (
+            f'{printable(task.path.name)}  {len(segments)} segments, {covered_share(mask):.1%}'
+        )
         rows.append((caption, image, segments, mask))
     if rows:
         write_image(args.sheet, contact_sheet(rows))
@@ -241,16 +286,26 @@ def main(argv: list[str] | None = None) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
     try:
-        tasks = tasks_of(args)
+        with checking_arguments():
+            check_scaling(args.scaling, tuple(args.percentiles))
+        tasks, faults = tasks_of(args)
+        for fault in faults:
+            sys.stderr.write(printable(f'{fault}\n'))
         generator = generator_from_arguments(args)
         cache = MaskCache(args.cache_dir, generator.settings)
         remove_leftovers(cache.folder)
         report = generate(tasks, generator, cache, args)
-        if args.sheet and rank == 0:
+        report.failed += len(faults)
+        if args.sheet and rank == 0 and not report.interrupted:
             draw_sheet(tasks, generator, cache, args)
-    except (CheckpointError, OSError, ValueError, ImportError) as error:
-        sys.exit(str(error))
-    print(f'{cache.folder}: {report}')
+    except (MMSGDFuseError, OSError) as error:
+        sys.exit(printable(str(error)))
+    except KeyboardInterrupt:  # outside of the loop, which counts what it did
+        sys.stderr.write('stopped before the end; run it again to go on\n')
+        sys.exit(130)
+    print(printable(f'{cache.folder}: {report}'))
+    if report.interrupted:
+        sys.exit(130)
     if report.failed:
         sys.exit(1)
 

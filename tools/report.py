@@ -14,7 +14,9 @@ import sys
 from pathlib import Path
 
 from mmsgdfuse.evaluation.folders import name_methods
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
+from mmsgdfuse.utils.text import printable
 from mmsgdfuse.visualization.report import (
     Findings,
     Picture,
@@ -101,11 +103,12 @@ def main(argv: list[str] | None = None) -> None:
         found = search(args.sources)
         gallery = read_gallery(args, found)
         page = render_report(args.title or named.resolve().name, found, gallery)
-        write_text(args.out, page)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+        write_text(args.out, printable(page))
+    except (MMSGDFuseError, OSError) as error:
+        sys.exit(printable(f'error: {error}'))
+    out = printable(str(args.out))
     print(
-        f'{args.out}: {len(found.phases)} training phases, {len(found.tests)} tests, '
+        f'{out}: {len(found.phases)} training phases, {len(found.tests)} tests, '
         f'{len(found.evaluations)} evaluations, {len(gallery)} scenes, {len(page) / 2**20:.1f} MiB'
     )
     if not gallery:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mmsgdfuse.utils.errors import InputError
+
 
 def as_image(name: str, image: np.ndarray, channels: int) -> np.ndarray:
     """An image as (H, W, channels), uint8 or float32 in 0..255.
@@ -26,11 +28,11 @@ def as_image(name: str, image: np.ndarray, channels: int) -> np.ndarray:
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
-        raise ValueError(f'{name} must be (H, W), (H, W, 1) or RGB (H, W, 3), found {image.shape}')
+        raise InputError(f'{name} must be (H, W), (H, W, 1) or RGB (H, W, 3), found {image.shape}')
     if image.dtype != np.uint8:
         # a NaN fails both comparisons
         if not (image.min() >= 0 and image.max() <= 255):
-            raise ValueError(
+            raise InputError(
                 f'{name} must lie in 0..255, found {image.min():g}..{image.max():g}; scale it'
             )
         image = image.astype(np.float32)
@@ -56,11 +58,11 @@ def as_mask(name: str, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if mask.ndim == 2:
         mask = mask[..., None]
     if mask.shape != (*shape, 1):
-        raise ValueError(f'{name} must have the size of the pair, {shape}, found {mask.shape}')
+        raise InputError(f'{name} must have the size of the pair, {shape}, found {mask.shape}')
     if mask.dtype == np.uint8:
         return mask.astype(np.float32) / np.float32(255)
     if mask.dtype != bool and not np.issubdtype(mask.dtype, np.floating):
         raise TypeError(f'{name} must be bool, floating point or uint8, found {mask.dtype}')
     if not (mask.min() >= 0 and mask.max() <= 1):
-        raise ValueError(f'{name} must lie in [0, 1], found {mask.min():g}..{mask.max():g}')
+        raise InputError(f'{name} must lie in [0, 1], found {mask.min():g}..{mask.max():g}')
     return mask.astype(np.float32)

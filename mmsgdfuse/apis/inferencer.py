@@ -23,6 +23,7 @@ from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
 from mmsgdfuse.registry import MASK_GENERATORS, SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.image_io import check_scaling, read_infrared, read_labels, read_visible
 from mmsgdfuse.utils.weights import load_weights, read_model_metadata
 from mmsgdfuse.visualization import fusion_panel
@@ -181,7 +182,7 @@ class FusionInferencer:
             ValueError: ``batch_size`` is below 1. Otherwise as for a call.
         """
         if batch_size < 1:
-            raise ValueError(f'batch_size must be at least 1, found {batch_size}')
+            raise InputError(f'batch_size must be at least 1, found {batch_size}')
         waiting: list[dict[str, Any]] = []
         for pair in pairs:
             prepared = self._prepare(*pair)
@@ -202,12 +203,12 @@ class FusionInferencer:
         names = {key: _path_of(source) or key for key, source in dict(ir=ir, vis=vis).items()}
         shape = images['ir'].shape[:2]
         if images['vis'].shape[:2] != shape:
-            raise ValueError(
+            raise InputError(
                 f'{names["vis"]}: is {images["vis"].shape[:2]} (H, W), but {names["ir"]} is '
                 f'{shape}; register the images to the same pixels'
             )
         if min(shape) < MIN_SIDE:
-            raise ValueError(
+            raise InputError(
                 f'{names["ir"]}: is {shape} (H, W); each side must have {MIN_SIDE} pixels or more'
             )
         results: dict[str, Any] = dict(
@@ -270,7 +271,7 @@ def _load(
         return config, [dict(type='GenerateMasks')] if config.needs_masks else []
     if config is not None:
         if weights is None:
-            raise ValueError(
+            raise InputError(
                 'a config alone has no weights; give weights=, a *.safetensors or *.pth file '
                 'trained with this config'
             )
@@ -298,10 +299,10 @@ def _configure(model: BaseFuser, **options: Any) -> None:
     """Set those options that are not None."""
     mode = options['inference_mode']
     if mode is not None and mode not in MODES:
-        raise ValueError(f'mode must be one of {MODES}, found {mode!r}')
+        raise InputError(f'mode must be one of {MODES}, found {mode!r}')
     if mode == STUDENT:
         if not isinstance(model, StudentFuser):
-            raise ValueError(
+            raise InputError(
                 f"mode 'student' is a network of its own, found {type(model).__name__}; give a "
                 "student's weights, or none for the student that ships with the package"
             )
@@ -310,7 +311,7 @@ def _configure(model: BaseFuser, **options: Any) -> None:
         if value is None:
             continue
         if not hasattr(model, name):
-            raise ValueError(f'{type(model).__name__} has no {name}; leave that argument out')
+            raise InputError(f'{type(model).__name__} has no {name}; leave that argument out')
         setattr(model, name, value)
 
 

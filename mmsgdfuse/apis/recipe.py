@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmsgdfuse.models.fusers import BaseFuser, load_fuser
+from mmsgdfuse.utils.errors import InputError, InputTypeError
 from mmsgdfuse.utils.weights import TRAINING_ONLY
 
 # the inferencer reads and packs by itself; what is between the two in a test pipeline makes masks
@@ -45,7 +46,7 @@ class Recipe:
         cfg = config if isinstance(config, Config) else Config.fromfile(os.fspath(config))
         name = cfg.filename or 'the config'
         if 'model' not in cfg:
-            raise ValueError(f'{name}: has no model; give a config that tools/train.py takes')
+            raise InputError(f'{name}: has no model; give a config that tools/train.py takes')
         plain = cfg.to_dict()
         model = {key: value for key, value in plain['model'].items() if key not in TRAINING_ONLY}
         transforms = next(_pipelines(plain.get('test_dataloader')), [])
@@ -57,7 +58,7 @@ class Recipe:
         try:
             return cls(**json.loads(json.dumps(dict(model=model, masks=masks))))
         except TypeError as error:
-            raise TypeError(
+            raise InputTypeError(
                 f'{name}: {error}; write the model and the test pipeline with numbers, text, '
                 'lists and dicts only'
             ) from error

@@ -11,11 +11,12 @@ from mmengine.dataset import BaseDataset
 from mmsgdfuse.datasets.layouts import LAYOUTS
 from mmsgdfuse.datasets.pairing import CHECKS, check_pair, find_pairs, read_names
 from mmsgdfuse.registry import DATASETS
+from mmsgdfuse.utils.errors import MMSGDFuseError
 
 _MAX_LISTED = 20
 
 
-class DatasetError(ValueError):
+class DatasetError(MMSGDFuseError, ValueError):
     """Files of a data set are missing or cannot be used; the message names them."""
 
 
@@ -46,6 +47,9 @@ class IVIFDataset(BaseDataset):
             complete and of equal size by their headers and end marks, below a millisecond per pair;
             'full': decoded as well, which finds damage in the middle too; 'none': only names
             are compared, for data that was checked before. Default: 'quick'.
+        pairing (str | None): What partners have in common, where it is not the name: 'path',
+            '*_PreviewData:*_RGB', 'time:0.05', a list of pairs, ..., see
+            :mod:`mmsgdfuse.pairing.rules`. Default: None, the name or the layout's patterns.
         **kwargs: As for :class:`mmengine.dataset.BaseDataset`: ``pipeline``, ``indices``,
             ``test_mode``, ``lazy_init`` and so on.
 
@@ -70,6 +74,7 @@ class IVIFDataset(BaseDataset):
         data_prefix: Mapping[str, str] = {},
         ann_file: str = '',
         check: str = 'quick',
+        pairing: str | None = None,
         **kwargs: Any,
     ) -> None:
         if layout not in LAYOUTS:
@@ -81,13 +86,14 @@ class IVIFDataset(BaseDataset):
             raise ValueError(f'data_prefix may hold ir, vis and labels, found {sorted(unknown)}')
         self.layout = LAYOUTS[layout]
         self.check = check
+        self.pairing = pairing
         folders = {**self.layout.folders(split), **data_prefix}
         super().__init__(ann_file=ann_file, data_root=data_root, data_prefix=folders, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """The entries of all pairs; called once, when the dataset is built."""
         names = read_names(self.ann_file) if self.ann_file else None
-        pairs, faults = find_pairs(self.data_prefix, names, self.layout.names)
+        pairs, faults = find_pairs(self.data_prefix, names, self.layout.names, self.pairing)
         for pair in pairs:
             faults += check_pair(pair, self.check)
         if faults:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from mmsgdfuse.utils.errors import InputError
+
 NamePatterns = dict[str, tuple[re.Pattern[str], ...]]
 
 
@@ -33,7 +35,7 @@ class Layout(NamedTuple):
         """
         if ('{split}' in self.ir) != (split is not None):
             needs = 'needs a split, such as split="train"' if split is None else 'has no splits'
-            raise ValueError(f'this layout ({self.ir}, {self.vis}) {needs}; found split={split!r}')
+            raise InputError(f'this layout ({self.ir}, {self.vis}) {needs}; found split={split!r}')
         return dict(ir=self.ir.format(split=split), vis=self.vis.format(split=split))
 
 

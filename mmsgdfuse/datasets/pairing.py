@@ -6,14 +6,23 @@ hundred bad files hears of all of them at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from mmsgdfuse.datasets.layouts import NamePatterns
+from mmsgdfuse.pairing import (
+    PairingRule,
+    complete_pairs,
+    parse_pairing,
+    plan_pairs,
+    refuse_same_source,
+)
+from mmsgdfuse.pairing.listing import Listed, list_folder
+from mmsgdfuse.pairing.rules import SAME_NAME, KeyRule, ManifestRule, patterns_rule
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.image_io import (
     IMAGE_SUFFIXES,
     ImageFileError,
-    list_images,
     probe_image,
     read_infrared,
     read_labels,
@@ -29,6 +38,7 @@ def find_pairs(
     folders: Mapping[str, str | Path],
     names: Sequence[str] | None = None,
     patterns: NamePatterns | None = None,
+    pairing: str | None = None,
 ) -> tuple[list[dict[str, str]], list[str]]:
     """Match the files of several folders by name.
 
@@ -37,23 +47,37 @@ def find_pairs(
         names: Only these, in this order; with or without suffix. None: all, sorted.
         patterns: What partners have in common where it is not the name before the suffix,
             see :class:`mmsgdfuse.datasets.layouts.Layout`.
+        pairing: The same as a text of :mod:`mmsgdfuse.pairing.rules`. Only for a list of pairs
+            may ``ir`` and ``vis`` be no folders with files of their own. Default: the name.
 
     Returns:
         The complete pairs, each a dict of ``name`` and ``<key>_path``, and the faults found.
-        ``name`` is the visible image's file name (with ``patterns``: their groups' text).
+        ``name`` is the visible image's file name (with ``patterns`` or ``pairing``: what
+        partners have in common).
+
+    Raises:
+        InputError: ``pairing`` is not valid, or does not go with ``patterns`` or ``labels``.
     """
-    found: dict[str, dict[str, Path]] = {}
+    rule = _rule(folders, patterns, pairing)
+    if isinstance(rule, ManifestRule):
+        return _listed_pairs(folders, names, rule)
+    files: dict[str, list[Listed]] = {}
     faults: list[str] = []
     for key, folder in folders.items():
         try:
-            found[key] = _by_name(key, Path(folder), patterns, faults)
+            files[key] = list_folder(Path(folder), rule.recursive, faults)
         except (FileNotFoundError, NotADirectoryError) as error:
             faults.append(f'{error} (folder of {key})')
-    if len(found) < len(folders):
+    if len(files) < len(folders):
         return [], faults
+    try:
+        refuse_same_source(folders['ir'], folders['vis'], rule)
+    except InputError as error:
+        return [], [*faults, str(error)]
+    found = rule.collect(files, faults)
 
     if names is not None:
-        wanted = [_without_suffix(name) for name in names]
+        wanted = [_key_of(name, found['vis']) for name in names]
     elif patterns:
         wanted = sorted(set(found['ir']) & set(found['vis']))
     else:
@@ -62,19 +86,9 @@ def find_pairs(
         faults.append(f'{", ".join(map(str, folders.values()))}: no pairs of images in there')
 
     pairs = []
-    for name in wanted:
-        absent = [key for key in folders if name not in found[key]]
-        if absent:
-            present = [str(found[key][name]) for key in folders if name in found[key]]
-            what = ' and '.join(f'{key} image in {folders[key]}' for key in absent)
-            faults.append(
-                f'{", ".join(present) or name}: no {what}; '
-                'add the missing file under the same name, or remove this one'
-            )
-            continue
-        pair = {f'{key}_path': str(found[key][name]) for key in folders}
-        suffix = found['vis'][name].suffix
-        pairs.append(dict(name=name.replace('/', '_') + suffix, **pair))
+    for name, members in complete_pairs(found, wanted, folders, faults):
+        paths = {f'{key}_path': str(members[key]) for key in folders}
+        pairs.append(dict(name=name + members['vis'].suffix, **paths))
     return pairs, faults
 
 
@@ -101,6 +115,8 @@ def check_pair(pair: Mapping[str, str], check: str = 'quick') -> list[str]:
             sizes[path] = probe_image(path) if check == 'quick' else read(path).shape[:2]
         except ImageFileError as error:
             faults.append(str(error))
+        except OSError as error:  # such as missing permissions
+            faults.append(f'{path}: cannot be read ({error.strerror or error})')
     if len(set(sizes.values())) > 1:
         listed = ', '.join(f'{path} is {width}x{height}' for path, (height, width) in sizes.items())
         faults.append(f'{listed}: register the images of a pair to the same pixels')
@@ -112,41 +128,49 @@ def read_names(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: It holds no name.
+        InputError: It holds no name.
     """
     lines = [line.strip() for line in Path(path).read_text(encoding='utf-8').splitlines()]
     names = [line for line in lines if line and not line.startswith('#')]
     if not names:
-        raise ValueError(f'{path}: holds no names; write one image name per line')
+        raise InputError(f'{path}: holds no names; write one image name per line')
     return names
 
 
+def _rule(
+    folders: Mapping[str, str | Path], patterns: NamePatterns | None, pairing: str | None
+) -> PairingRule:
+    if pairing is None:
+        return patterns_rule(patterns) if patterns else SAME_NAME
+    rule = parse_pairing(pairing)
+    if patterns:
+        raise InputError(f'pairing={pairing!r}: this layout has patterns of its own; leave it out')
+    if 'labels' in folders and not isinstance(rule, KeyRule):
+        raise InputError(f'pairing={pairing!r}: labels are found by names; give names or patterns')
+    return rule
+
+
+def _listed_pairs(
+    folders: Mapping[str, str | Path], names: Sequence[str] | None, rule: ManifestRule
+) -> tuple[list[dict[str, str]], list[str]]:
+    plan = plan_pairs(folders['ir'], folders['vis'], rule)
+    known = {pair.name: pair for pair in plan.pairs}
+    faults = list(plan.faults)
+    wanted = list(known) if names is None else [_key_of(name, known) for name in names]
+    faults += [f'{name}: is no pair of {rule.text}' for name in wanted if name not in known]
+    pairs = [known[name] for name in wanted if name in known]
+    return [
+        dict(name=p.name + p.vis.suffix, ir_path=str(p.ir), vis_path=str(p.vis)) for p in pairs
+    ], faults
+
+
+def _key_of(name: str, known: Container[str]) -> str:
+    """The key that a name from a list means; it may have a suffix, or folders in front."""
+    path = PurePosixPath(name)
+    plain = str(path.with_suffix('')) if path.suffix.lower() in IMAGE_SUFFIXES else name
+    return next((key for key in (name, plain) if key in known), _without_suffix(name))
+
+
 def _without_suffix(name: str) -> str:
-    path = Path(name)
+    path = PurePosixPath(name)
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
-
-
-def _by_name(
-    key: str, folder: Path, patterns: NamePatterns | None, faults: list[str]
-) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    use = patterns.get(key) if patterns else None
-    for path in list_images(folder, recursive=use is not None):
-        name = path.stem if use is None else _matched_name(path.relative_to(folder), use)
-        if name is None:
-            continue
-        if name in found:
-            faults.append(
-                f'{path}: {found[name]} stands for the same {key} image; remove one of them'
-            )
-        else:
-            found[name] = path
-    return found
-
-
-def _matched_name(path: Path, patterns: Sequence) -> str | None:
-    for pattern in patterns:
-        match = pattern.fullmatch(path.with_suffix('').as_posix())
-        if match:
-            return ''.join(match.groups()).strip('/')
-    return None

@@ -24,6 +24,7 @@ from mmsgdfuse.engine.phases import Phase, run_phases
 from mmsgdfuse.evaluation.cache import content_digest
 from mmsgdfuse.evaluation.downstream import keep_predictions
 from mmsgdfuse.evaluation.exports import to_json
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import list_images
 from mmsgdfuse.utils.setup_env import import_packages_of
@@ -196,7 +197,7 @@ def run_detectors(runs: Sequence[DetectorRun], jobs: int = 1) -> Iterator[Detect
         ValueError: ``jobs`` is below 1.
     """
     if jobs < 1:
-        raise ValueError(f'jobs must be at least 1, found {jobs}')
+        raise InputError(f'jobs must be at least 1, found {jobs}')
     if jobs == 1:
         yield from map(run_detector, runs)
         return

@@ -7,11 +7,12 @@ import json
 import math
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmsgdfuse.evaluation import functional
-from mmsgdfuse.utils.files import write_text
+from mmsgdfuse.utils.files import remove_leftovers, write_text
 from mmsgdfuse.utils.image_io import ImageFileError
 
 
@@ -93,12 +94,21 @@ class MetricCache:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return CacheEntry({}, [])
 
+    def remove_leftovers(self) -> None:
+        """Deletes what killed processes were just writing an hour ago or earlier."""
+        with suppress(OSError):  # a folder that cannot be changed serves all the same
+            for folder in self.folder.glob('[0-9a-f][0-9a-f]'):
+                remove_leftovers(folder)
+
     def store(self, identity: Iterable[str], entry: CacheEntry) -> None:
         """Writes what is known about an image.
 
         Args:
             identity: Digests of the infrared, the visible and the fused image.
             entry: Its values and notes.
+
+        Raises:
+            OSError: The folder cannot be written.
         """
         values = {k: str(v) if not math.isfinite(v) else v for k, v in entry.values.items()}
         write_text(self._path(identity), json.dumps(dict(values=values, notes=entry.notes)))

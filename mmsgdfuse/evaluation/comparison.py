@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from mmsgdfuse.evaluation.functional import METRIC_INFOS
 from mmsgdfuse.evaluation.scores import Scores
+from mmsgdfuse.utils.errors import InputError
 
 _CHUNK = 500
 
@@ -88,9 +89,9 @@ def paired_differences(
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
     if resamples < 1:
-        raise ValueError(f'resamples must be at least 1, found {resamples}')
+        raise InputError(f'resamples must be at least 1, found {resamples}')
     if not 0 < confidence < 1:
-        raise ValueError(f'confidence must be within 0..1, found {confidence}')
+        raise InputError(f'confidence must be within 0..1, found {confidence}')
     draws = _draw(len(scores.images), resamples, seed)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     pairs = list(combinations(range(len(scores.rows)), 2))

@@ -11,6 +11,7 @@ from mmsgdfuse.evaluation.folders import Sample, read_8bit
 from mmsgdfuse.evaluation.functional import METRIC_INFOS
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.scoring import read_result
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.inline import image_url
 
 _STYLE = """
@@ -77,7 +78,7 @@ def contrast_page(
     """
     for name, known in ((row, scores.rows), (other, scores.rows), (metric, scores.metrics)):
         if name not in known:
-            raise ValueError(f'{name!r} is not among {", ".join(known)}')
+            raise InputError(f'{name!r} is not among {", ".join(known)}')
     files = {sample.name: sample for sample in samples}
     title = f'{row} against {other}: where {metric} differs most'
     sections = []

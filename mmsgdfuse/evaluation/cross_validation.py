@@ -17,6 +17,7 @@ import numpy as np
 from mmsgdfuse.datasets.downstream import LabelError
 from mmsgdfuse.evaluation.downstream import MEAN, SINGLE_INPUTS, DownstreamResult, value_of
 from mmsgdfuse.evaluation.tables import Cell, Table, format_number, place_marks
+from mmsgdfuse.utils.errors import InputError
 
 # 00123N: number 123 of the recording, by night
 _NUMBERED = re.compile(r'(\d+)([A-Za-z]*)')
@@ -42,7 +43,7 @@ def neighbourhoods(names: Sequence[str], span: int = 100, gap: int = 8) -> list[
         ValueError: ``span`` or ``gap`` is below 1.
     """
     if span < 1 or gap < 1:
-        raise ValueError(f'span and gap must be at least 1, found {span} and {gap}')
+        raise InputError(f'span and gap must be at least 1, found {span} and {gap}')
     frames = sorted((light_of(name), number_of(name), name) for name in names)
     groups: list[list[str]] = []
     first = last = ('', 0)
@@ -86,7 +87,7 @@ def assign_folds(
         ValueError: There are fewer than 2 folds, or fewer groups than folds.
     """
     if not 2 <= folds <= len(groups):
-        raise ValueError(
+        raise InputError(
             f'folds must be within 2..{len(groups)}, the number of neighbourhoods, found {folds}; '
             'more of them come of a smaller span'
         )

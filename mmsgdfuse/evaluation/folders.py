@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from mmsgdfuse.evaluation.baselines import BASELINES
+from mmsgdfuse.pairing import plan_pairs, same_file
+from mmsgdfuse.pairing.listing import broken_links
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.image_io import ImageFileError, list_images, read_image
 
 _LOSSY_SUFFIXES = ('.jpg', '.jpeg', '.webp')
 
 
-class EvaluationError(ValueError):
+class EvaluationError(MMSGDFuseError, ValueError):
     """The folders cannot be evaluated as they are; the message names the files and the remedy."""
 
 
@@ -78,12 +81,15 @@ def name_methods(arguments: Sequence[str]) -> dict[str, Path]:
     return methods
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _by_stem(folder: Path, broken: dict[str, str]) -> dict[str, Path]:
+    """The images of a folder by name; links that lead nowhere are noted in ``broken``."""
     try:
         paths = list_images(folder)
+        links = broken_links(folder.iterdir())
     except OSError as error:
         raise EvaluationError(str(error)) from error
-    if not paths:
+    broken.update({path.stem: fault for path, fault in links.items()})
+    if not paths and not links:
         raise EvaluationError(f'{folder}: holds no image')
     found: dict[str, Path] = {}
     for path in paths:
@@ -96,7 +102,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 
 def match_folders(
-    ir: Path, vis: Path, fused: Mapping[str, Path]
+    ir: Path, vis: Path, fused: Mapping[str, Path], pairing: str | None = None
 ) -> tuple[list[Sample], list[Problem]]:
     """Puts together the files that have the same name up to the suffix.
 
@@ -104,19 +110,36 @@ def match_folders(
         ir: Folder of infrared images.
         vis: Folder of visible images.
         fused: Folder of results by method.
+        pairing: What the sources of a pair have in common, a text of
+            :mod:`mmsgdfuse.pairing.rules`. Results have the names that tools/fuse.py gives
+            them. Default None: the name up to the suffix.
 
     Returns:
         The complete samples sorted by name, and a problem for each name that some folder lacks.
 
     Raises:
-        EvaluationError: A folder is missing or empty, or holds a name twice.
+        EvaluationError: A folder is missing or empty, holds a name twice, or is given for both
+            cameras.
+        InputError: ``pairing`` is not valid.
     """
-    sources = {'infrared': _by_stem(ir), 'visible': _by_stem(vis)}
-    results = {method: _by_stem(folder) for method, folder in fused.items()}
+    broken: dict[str, str] = {}
+    samples, problems = [], []
+    if pairing is None:
+        if same_file(ir, vis):
+            raise EvaluationError(f'{ir}: was given for both cameras; give the other folder')
+        sources = {'infrared': _by_stem(ir, broken), 'visible': _by_stem(vis, broken)}
+    else:
+        plan = plan_pairs(ir, vis, pairing)
+        sources = {
+            'infrared': {pair.name: pair.ir for pair in plan.pairs},
+            'visible': {pair.name: pair.vis for pair in plan.pairs},
+        }
+        problems = [Problem(fault.partition(': ')[0], fault) for fault in plan.faults]
+    results = {method: _by_stem(folder, broken) for method, folder in fused.items()}
     folders = {'infrared': ir, 'visible': vis, **fused}
     found = {**sources, **results}
-    samples, problems = [], []
-    for name in sorted(set().union(*found.values())):
+    problems += [Problem(name, message) for name, message in sorted(broken.items())]
+    for name in sorted(set().union(*found.values()) - broken.keys()):
         missing = [role for role in found if name not in found[role]]
         if missing:
             present = next(files[name] for files in found.values() if name in files)

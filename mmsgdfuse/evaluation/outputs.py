@@ -16,8 +16,21 @@ from mmsgdfuse.evaluation.exports import (
 from mmsgdfuse.evaluation.folders import Sample
 from mmsgdfuse.evaluation.plots import write_box_plots
 from mmsgdfuse.evaluation.scores import Scores
+from mmsgdfuse.evaluation.staging import staged_folder
 from mmsgdfuse.evaluation.tables import difference_table, metric_table, to_latex, to_markdown
 from mmsgdfuse.utils.files import write_text
+from mmsgdfuse.utils.text import printable
+
+_OWN = (
+    'metrics.csv',
+    'per_image.csv',
+    'differences.csv',
+    'evaluation.json',
+    'metrics.md',
+    'metrics.tex',
+    'largest_differences.html',
+    'box_plots/*.png',
+)
 
 
 def default_contrast(scores: Scores) -> tuple[str, str, str]:
@@ -47,6 +60,9 @@ def write_outputs(
 ) -> list[Path]:
     """Writes the tables, values, plots and the page of largest differences.
 
+    All of it is written first, and then takes the place of an earlier evaluation as a whole;
+    other files in the folder stay.
+
     Args:
         out: Folder; made if it is missing.
         scores: Values of an evaluation.
@@ -60,6 +76,10 @@ def write_outputs(
     Returns:
         The files: ``metrics.csv``, ``per_image.csv``, ``differences.csv``, ``evaluation.json``,
         ``metrics.md``, ``metrics.tex``, ``box_plots/<metric>.png``, ``largest_differences.html``.
+
+    Raises:
+        InputError: ``contrast`` names what is not part of the evaluation.
+        OSError: The folder cannot be written; then it holds what it held before.
     """
     means = metric_table(scores, digits)
     paired = [difference_table(method, scores, differences, digits) for method in scores.methods]
@@ -76,10 +96,10 @@ def write_outputs(
         texts['largest_differences.html'] = contrast_page(
             scores, samples, row, other, metric, contrast_images
         )
-    written = []
-    for name, text in texts.items():
-        write_text(out / name, text)
-        written.append(out / name)
-    if plots:
-        written += write_box_plots(scores, out / 'box_plots')
-    return written
+    with staged_folder(out, _OWN) as stage:
+        for name, text in texts.items():
+            write_text(stage / name, printable(text))
+        if plots:
+            write_box_plots(scores, stage / 'box_plots')
+        written = [path.relative_to(stage) for path in stage.rglob('*') if path.is_file()]
+    return [out / path for path in sorted(written)]

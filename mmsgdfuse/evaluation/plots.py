@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from mmsgdfuse.evaluation.functional import METRIC_INFOS
 from mmsgdfuse.evaluation.scores import QRG_IMAGE_LIMIT, Scores
 from mmsgdfuse.utils.files import atomic_path
+from mmsgdfuse.utils.text import printable
 
 _BASELINE_COLOUR = '#c9c9c9'
 _METHOD_COLOUR = '#8fb8de'
@@ -35,7 +36,8 @@ def box_plot(scores: Scores, metric: str) -> Figure:
     axes = figure.add_subplot()
     drawn = axes.boxplot(
         columns,
-        tick_labels=list(scores.rows),
+        # Two dollar signs in a name would be taken for a formula.
+        tick_labels=[printable(row).replace('$', r'\$') for row in scores.rows],
         showmeans=True,
         patch_artist=True,
         widths=0.6,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +36,7 @@ from mmsgdfuse.evaluation.folders import (
     read_8bit,
 )
 from mmsgdfuse.evaluation.functional import (
+    CONSTANT_RESULT,
     UndefinedMetricWarning,
     fusion_metrics,
     resolve_names,
@@ -40,7 +44,11 @@ from mmsgdfuse.evaluation.functional import (
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.utils.image_io import ImageFileError
 
+#: Pixels that each side of an image must have for the metrics to be defined.
+MIN_SIDE = 2
+
 _NAMED_PROBLEMS = 10
+_WATCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,12 @@ class SampleScores:
     Args:
         values: Value by metric, by row (baselines and methods).
         notes: What to tell the user about it.
+        cache_fault: Why its values could not be kept; '' if they were.
     """
 
     values: dict[str, dict[str, float]]
     notes: tuple[str, ...]
+    cache_fault: str = ''
 
 
 class _SampleImages:
@@ -67,6 +77,11 @@ class _SampleImages:
         if self._sources is None:
             ir, vis = read_8bit(self._sample.ir), read_8bit(self._sample.vis)
             check_same_size(self._sample.vis, vis, self._sample.ir, ir)
+            if min(ir.shape[:2]) < MIN_SIDE:
+                raise ImageFileError(
+                    f'{self._sample.ir}: is {ir.shape[1]}x{ir.shape[0]} pixels; the metrics need '
+                    f'{MIN_SIDE}x{MIN_SIDE} or more, so leave the pair out'
+                )
             self._sources = ir, vis
         return self._sources
 
@@ -125,6 +140,7 @@ def score_sample(
     pair = (content_digest(sample.ir), content_digest(sample.vis)) if cache else ()
     values: dict[str, dict[str, float]] = {}
     notes: list[str] = []
+    cache_fault = ''
     for row in (*BASELINES, *sample.fused):
         identity: tuple[str, ...] = ()
         if cache:
@@ -135,16 +151,37 @@ def score_sample(
         missing = [name for name in names if name not in entry.values]
         if missing:
             _complete(entry, images, row, missing)
-            if cache:
-                cache.store(identity, entry)
+            if cache and not cache_fault:
+                try:
+                    cache.store(identity, entry)
+                except OSError as error:
+                    cache_fault = f'{cache.folder}: {error.strerror or error}'
         values[row] = {name: entry.values[name] for name in names}
-        notes.extend(f'{sample.name}: {note}' for note in entry.notes)
-    return SampleScores(values, tuple(dict.fromkeys(notes)))
+        for note in entry.notes:
+            if not note.startswith(CONSTANT_RESULT):
+                notes.append(f'{sample.name}: {note}')
+            elif row in sample.fused:  # what is true of a baseline is said of its sources
+                notes.append(f'{sample.fused[row]}: {note}')
+    return SampleScores(values, tuple(dict.fromkeys(notes)), cache_fault)
 
 
 def _use_one_thread() -> None:
     # As many processes as cores: threads of OpenCV within each would only get in the way.
     cv2.setNumThreads(1)
+
+
+def _begin_worker() -> None:
+    _use_one_thread()
+    # Ctrl-C reaches all processes of a terminal; the first one stops the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent was killed, which could not tell it to."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)
 
 
 def _process_context() -> multiprocessing.context.BaseContext:
@@ -168,7 +205,7 @@ def _process_pool(workers: int) -> Generator[ProcessPoolExecutor, None, None]:
     """A pool whose workers compute in one thread each; leaving it drops what has not begun."""
     threads = cv2.getNumThreads()
     _use_one_thread()  # in this process, too: a fork cannot end the threads that it lacks
-    pool = ProcessPoolExecutor(workers, mp_context=_process_context(), initializer=_use_one_thread)
+    pool = ProcessPoolExecutor(workers, mp_context=_process_context(), initializer=_begin_worker)
     try:
         yield pool
     finally:
@@ -178,14 +215,14 @@ def _process_pool(workers: int) -> Generator[ProcessPoolExecutor, None, None]:
 
 def _outcomes(
     samples: list[Sample], names: tuple[str, ...], cache: MetricCache | None, workers: int
-) -> Generator[tuple[Sample, SampleScores | ImageFileError], None, None]:
+) -> Generator[tuple[Sample, SampleScores | OSError], None, None]:
     """Scores the samples in any order; an unfit file is an outcome, not an exception."""
     workers = min(workers, len(samples))
     if workers <= 1:
         for sample in samples:
             try:
                 yield sample, score_sample(sample, names, cache)
-            except ImageFileError as error:
+            except OSError as error:
                 yield sample, error
         return
     with _process_pool(workers) as pool:
@@ -193,8 +230,13 @@ def _outcomes(
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
-            except ImageFileError as error:
+            except OSError as error:
                 yield futures[future], error
+            except BrokenProcessPool as error:
+                raise EvaluationError(
+                    'a worker process was killed, as it happens where memory runs out; '
+                    'use fewer (--workers 1)'
+                ) from error
 
 
 def _refusal(problems: list[Problem], total: int) -> EvaluationError:
@@ -224,6 +266,7 @@ def score_folders(
     cache_dir: str | os.PathLike | None = None,
     keep_going: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    pairing: str | None = None,
 ) -> Scores:
     """Scores folders of fused images, and the trivial baselines beside them.
 
@@ -239,6 +282,8 @@ def score_folders(
         keep_going: Whether to leave out, for all methods, images with missing partners or unfit
             files, and report them as problems, instead of raising. Default False.
         progress: Called with (images done, images in all) after every image.
+        pairing: What the sources of a pair have in common, see :func:`match_folders`. Default
+            None: the name up to the suffix.
 
     Returns:
         The values by row, image and metric.
@@ -247,7 +292,10 @@ def score_folders(
         EvaluationError: A folder is missing or empty; without ``keep_going``, also for a missing
             partner and an unfit file (damaged, 16-bit, alpha, another size); with it, if no
             image is left. The message names the files.
-        ValueError: A metric is unknown.
+        InputError: A metric is unknown, or ``pairing`` is not valid.
+
+    Warns:
+        UserWarning: Values cannot be kept in ``cache_dir``; they are computed all the same.
 
     Examples:
         >>> scores = score_folders('MSRS/ir', 'MSRS/vi', {'ours': 'out'})  # doctest: +SKIP
@@ -258,19 +306,28 @@ def score_folders(
         raise EvaluationError('no folder of fused images was given')
     wanted = resolve_names(names)
     folders = {method: Path(folder) for method, folder in fused.items()}
-    samples, problems = match_folders(Path(ir), Path(vis), folders)
+    samples, problems = match_folders(Path(ir), Path(vis), folders, pairing)
     total = len(samples) + len(problems)
     if not samples or (problems and not keep_going):
         raise _refusal(problems, total)
 
     cache = MetricCache(cache_dir, definitions_fingerprint()) if cache_dir is not None else None
+    if cache is not None:
+        cache.remove_leftovers()
     count = available_cores() if workers is None else workers
     scored: dict[str, SampleScores] = {}
+    warned = False
     # Closing the generator stops the workers, also when an unfit file ends the loop.
     with closing(_outcomes(samples, wanted, cache, count)) as outcomes:
         for done, (sample, outcome) in enumerate(outcomes, start=1):
-            if not isinstance(outcome, ImageFileError):
+            if not isinstance(outcome, OSError):
                 scored[sample.name] = outcome
+                if outcome.cache_fault and not warned:
+                    warned = True
+                    warnings.warn(
+                        f'{outcome.cache_fault}; values are computed, but not kept there',
+                        stacklevel=2,
+                    )
             else:
                 problems.append(Problem(sample.name, str(outcome)))
                 if not keep_going:

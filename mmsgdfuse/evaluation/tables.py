@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from mmsgdfuse.evaluation.comparison import Difference, differences_of, mean_ranks
 from mmsgdfuse.evaluation.functional import METRIC_INFOS
 from mmsgdfuse.evaluation.scores import QRG_IMAGE_LIMIT, QRG_MEAN_LIMIT, Scores
+from mmsgdfuse.utils.text import printable
 
 _NOISE_MARK = '\u2020'
 _UNDEFINED = '\u2013'
+_STYLES = {0: '', 1: 'bold green', 2: 'underline'}
 _LATEX = {
     '\\': r'\textbackslash{}',
     '&': r'\&',
@@ -195,19 +198,18 @@ def to_rich(table: Table) -> RichTable:
     Returns:
         A rich table: the best in bold, the second underlined.
     """
-    styles = {0: '', 1: 'bold green', 2: 'underline'}
-    turned = RichTable(caption='\n'.join(table.footnotes) or None, caption_justify='left')
-    turned.add_column(table.head[0])
+    # As Text, for a name may hold brackets, which rich would take for its markup.
+    caption = Text(printable('\n'.join(table.footnotes)))
+    turned = RichTable(caption=caption if table.footnotes else None, caption_justify='left')
+    turned.add_column(Text(printable(table.head[0])))
     for label in table.labels:
-        turned.add_column(label, justify='right')
+        turned.add_column(Text(printable(label)), justify='right')
     for name, entries in zip(table.head[1:], zip(*table.cells)):
-        turned.add_row(name, *(_styled(entry, styles) for entry in entries))
+        turned.add_row(
+            Text(printable(name)),
+            *(Text(printable(entry.text), _STYLES[entry.place]) for entry in entries),
+        )
     return turned
-
-
-def _styled(cell: Cell, styles: dict[int, str]) -> str:
-    text = cell.text.replace('[', r'\[')
-    return f'[{styles[cell.place]}]{text}[/]' if cell.place else text
 
 
 def to_markdown(table: Table) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from mmsgdfuse.masks.base import BaseMaskGenerator
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.files import atomic_path, write_text
 
 _SETTINGS_FILE = 'settings.json'
@@ -87,11 +89,11 @@ class MaskCache:
         try:
             cache = cls(folder.parent, json.loads(path.read_text(encoding='utf-8')))
         except (ValueError, AttributeError) as error:
-            raise ValueError(
+            raise InputError(
                 f'{path} is damaged ({error}): delete it and generate again'
             ) from error
         if cache.folder.name != folder.name:
-            raise ValueError(
+            raise InputError(
                 f'{path} describes {cache.folder.name}: the folder was renamed or its settings '
                 'edited. Undo that, or generate the masks again'
             )
@@ -159,6 +161,8 @@ class MaskCache:
 class CachedMaskGenerator:
     """A mask generator that computes every image's mask once.
 
+    Where the cache cannot be written it warns once, computes, and still reads what is there.
+
     Args:
         generator (BaseMaskGenerator): Computes what is missing.
         cache_dir (str | Path | None): Root of the cache; None computes every time. Default: None.
@@ -167,6 +171,7 @@ class CachedMaskGenerator:
     def __init__(self, generator: BaseMaskGenerator, cache_dir: str | Path | None = None) -> None:
         self.generator = generator
         self.cache = None if cache_dir is None else MaskCache(cache_dir, generator.settings)
+        self._keep = True  # until the folder turns out to be read-only or full
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """The mask, float32 (H, W), of a uint8 image (H, W), (H, W, 1) or RGB (H, W, 3)."""
@@ -175,5 +180,15 @@ class CachedMaskGenerator:
         mask = self.cache.load(image)
         if mask is None:
             mask = self.generator(image)
-            self.cache.save(image, mask)
+            if not self._keep:
+                return mask
+            try:
+                self.cache.save(image, mask)
+            except OSError as error:  # a cache is optional: go on without it
+                warnings.warn(
+                    f'{self.cache.folder}: {error.strerror or error}; masks are computed, but not '
+                    'kept there',
+                    stacklevel=2,
+                )
+                self._keep = False
         return mask

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
+
 CHECKPOINT_FOLDER = 'checkpoints'
 
 _SOURCE = 'https://dl.fbaipublicfiles.com/segment_anything'
@@ -52,7 +54,7 @@ SAM_CHECKPOINTS = {
 }
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(MMSGDFuseError, RuntimeError):
     """A checkpoint that cannot be had or used; the message names the file and what to do."""
 
 
@@ -66,7 +68,7 @@ def default_checkpoint(model_type: str) -> Path:
         ValueError: There is no official checkpoint of this type.
     """
     if model_type not in SAM_CHECKPOINTS:
-        raise ValueError(
+        raise InputError(
             f"no official SAM checkpoint is called '{model_type}': choose one of "
             f'{", ".join(SAM_CHECKPOINTS)}, or give the path of your own'
         )

@@ -10,6 +10,7 @@ from mmengine.config import Config, DictAction
 
 from mmsgdfuse.masks.base import BaseMaskGenerator
 from mmsgdfuse.registry import MASK_GENERATORS
+from mmsgdfuse.utils.errors import InputError
 
 
 def add_generator_arguments(parser: Any) -> None:
@@ -42,23 +43,25 @@ def generator_from_arguments(args: argparse.Namespace) -> BaseMaskGenerator:
         args (argparse.Namespace): With the arguments of :func:`add_generator_arguments`.
 
     Raises:
-        ValueError: Both or neither of a name and a config can be used, the name is not
+        InputError: Both or neither of a name and a config can be used, the name is not
             registered, or the generator refuses an option.
     """
     if args.generator and args.config:
-        raise ValueError('give --generator or --config, not both')
+        raise InputError('give --generator or --config, not both')
     if args.config:
         config = Config.fromfile(args.config)
         if 'mask_generator' not in config:
-            raise ValueError(f'{args.config}: has no `mask_generator`; give a --generator')
+            raise InputError(f'{args.config}: has no `mask_generator`; give a --generator')
         cfg = dict(config.mask_generator)
     else:
         cfg = {'type': args.generator or 'ThermalVisualSaliency'}
     name = cfg['type']
     if MASK_GENERATORS.get(name) is None:
         known = ', '.join(sorted(MASK_GENERATORS.module_dict))
-        raise ValueError(f"no mask generator is called '{name}': choose one of {known}")
+        raise InputError(f"no mask generator is called '{name}': choose one of {known}")
     try:
         return MASK_GENERATORS.build({**cfg, **args.options})
     except TypeError as error:
-        raise ValueError(f'{name} has no such option: {error}') from error
+        raise InputError(f'{name} has no such option: {error}') from error
+    except ValueError as error:  # what the generator's constructor says of an option
+        raise InputError(str(error)) from error

@@ -22,6 +22,7 @@ from mmsgdfuse.masks.checkpoints import (
 )
 from mmsgdfuse.masks.segments import Segment, mask_box
 from mmsgdfuse.registry import MASK_GENERATORS
+from mmsgdfuse.utils.errors import InputError, MissingPackageError
 
 _PRECISIONS = {
     'float32': torch.float32,
@@ -35,7 +36,7 @@ def _package() -> Any:
     try:
         import segment_anything
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             'SAMMaskGenerator needs the package segment-anything: pip install segment-anything'
         ) from error
     return segment_anything
@@ -202,7 +203,7 @@ class SAMMaskGenerator(BaseMaskGenerator):
         """The ``segment_anything.modeling.Sam``, ready to use."""
         registry = _package().sam_model_registry
         if self.model_type not in registry:
-            raise ValueError(
+            raise InputError(
                 f"segment-anything knows no model '{self.model_type}': choose one of "
                 f'{", ".join(registry)}'
             )

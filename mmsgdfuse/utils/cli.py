@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.config import DictAction
+
+from mmsgdfuse.utils.errors import InputError
+from mmsgdfuse.utils.text import printable
 
 
 def add_config_options(parser: Any) -> None:
@@ -29,3 +35,17 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
     # torchrun's predecessor passes it; mmengine reads the environment, which has it, too
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
+
+
+def print_error(error: BaseException | str) -> None:
+    """One line on standard error, whatever characters a file name has."""
+    sys.stderr.write(printable(f'error: {error}') + '\n')
+
+
+@contextmanager
+def checking_arguments() -> Iterator[None]:
+    """Turn the ValueError by which an option's value is refused into an InputError."""
+    try:
+        yield
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else InputError(str(error)) from error

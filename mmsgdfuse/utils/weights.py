@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mmsgdfuse.utils.compat import allow_safe_resume
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.files import atomic_path
 
 TRAINING_ONLY = ('losses', 'noise_loss', 'distillation', 'teacher', 'restoration_loss')
@@ -47,14 +48,14 @@ def save_weights(
     """
     path = Path(path)
     if path.suffix != '.safetensors':
-        raise ValueError(f'{path}: weights are written as *.safetensors')
+        raise InputError(f'{path}: weights are written as *.safetensors')
     state = model.state_dict() if isinstance(model, nn.Module) else model
     tensors = {}
     for name, tensor in _for_inference(state).items():
         if tensor.is_floating_point():
             tensor = tensor.to(dtype)
             if not tensor.isfinite().all():
-                raise ValueError(f'{name} is not finite as {dtype}; export as float32, or look '
+                raise InputError(f'{name} is not finite as {dtype}; export as float32, or look '
                                  'for the training step at which it diverged')  # fmt: skip
         tensors[name] = tensor.detach().cpu().contiguous()
     # one entry, since the order in which safetensors writes several changes from run to run
@@ -96,7 +97,7 @@ def read_weights(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, 
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 return state, _decode(file.metadata())
         except SafetensorError as error:
-            raise ValueError(f'{path}: is damaged ({error}); copy it again') from error
+            raise InputError(f'{path}: is damaged ({error}); copy it again') from error
     return _read_checkpoint(path)
 
 
@@ -109,7 +110,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
         with safe_open(path, framework='pt') as file:
             return _decode(file.metadata())
     except SafetensorError as error:
-        raise ValueError(f'{path}: is damaged ({error}); copy it again') from error
+        raise InputError(f'{path}: is damaged ({error}); copy it again') from error
 
 
 def read_model_metadata(path: str | os.PathLike) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def read_model_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """
     metadata = read_metadata(path)
     if 'model' not in metadata:
-        raise ValueError(
+        raise InputError(
             f'{path}: does not say which model it is for; give the config that it was trained with '
             'as well, or weights that tools/model_converters/export_weights.py wrote'
         )
@@ -144,18 +145,18 @@ def _decode(header: Mapping[str, str] | None) -> dict[str, Any]:
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not zipfile.is_zipfile(path):
-        raise ValueError(f'{path}: is damaged, or neither *.safetensors nor a file of torch.save')
+        raise InputError(f'{path}: is damaged, or neither *.safetensors nor a file of torch.save')
     allow_safe_resume()
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except (UnpicklingError, RuntimeError) as error:
-        raise ValueError(
+        raise InputError(
             f'{path}: cannot be loaded safely, or is damaged; give weights or a checkpoint of '
             f"this package's training. torch says: {str(error).splitlines()[0]}"
         ) from error
     state = content.get('state_dict', content) if isinstance(content, dict) else None
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f'{path}: holds no weights, neither as state_dict nor by itself')
+        raise InputError(f'{path}: holds no weights, neither as state_dict nor by itself')
     meta = content.get('meta', {})
     return state, {key: meta[key] for key in _CHECKPOINT_META if key in meta}
 
@@ -170,7 +171,7 @@ def _check_fit(
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
     if missing or unexpected:
-        raise ValueError(
+        raise InputError(
             f'{path}: its weights are not those of {model}, which has {_submodules(expected)}; '
             f'the file has {_submodules(found)}. Missing: {_some(missing)}; not expected: '
             f'{_some(unexpected)}. Give the checkpoint of the training phase and config that '
@@ -182,7 +183,7 @@ def _check_fit(
         if found[name].shape != tensor.shape
     ]
     if reshaped:
-        raise ValueError(
+        raise InputError(
             f'{path}: its weights are those of a {model} of another size: {_some(reshaped)}. '
             'Give the config that it was trained with'
         )

@@ -58,6 +58,11 @@ def test_folders_are_matched_by_name(files):
             [('0_1', 'ir/0_1.png', 'vi/0_1.jpg')],
         ),
         (
+            ['a_ir.png', 'a_vis.jpg', 'b_ir.bmp', 'b_vis.jpeg'],
+            ('*_ir.*', '*_vis.jp*'),
+            [('a', 'a_ir.png', 'a_vis.jpg'), ('b', 'b_ir.bmp', 'b_vis.jpeg')],
+        ),
+        (
             ['b_ir.png', 'b_vis.jpg', 'a_ir.png', 'a_vis.jpg'],
             ('*_ir.png', './*_vis.jpg'),
             [('a', 'a_ir.png', 'a_vis.jpg'), ('b', 'b_ir.png', 'b_vis.jpg')],
@@ -89,8 +94,8 @@ def test_every_file_without_partner_is_reported(files):
     pairs, faults = find_sources('*_ir.png', '*_vis.png')
     assert [pair.name for pair in pairs] == ['a']
     assert len(faults) == 2
-    assert faults[0].startswith('b_ir.png: no partner named b')
-    assert faults[1].startswith('c_vis.png: no partner named c')
+    assert faults[0].startswith('b_ir.png: no vis image in *_vis.png')
+    assert faults[1].startswith('c_vis.png: no ir image in *_ir.png')
 
 
 def test_two_files_of_one_name_are_not_mixed_up(files):
@@ -98,7 +103,7 @@ def test_two_files_of_one_name_are_not_mixed_up(files):
     pairs, faults = find_sources('[dn]*/*.png', 'vis/*.png')
     assert listed(pairs) == [('1', 'day/1.png', 'vis/1.png')]
     assert len(faults) == 1
-    assert faults[0].startswith('night/1.png: day/1.png has the same name')
+    assert faults[0].startswith('night/1.png: day/1.png stands for the same ir image')
 
 
 def test_a_glob_without_images(files):

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import errno
+import os
 import runpy
 import subprocess
 import sys
 
 import pytest
+
+from mmsgdfuse.datasets import pairing
 
 
 @pytest.fixture
@@ -86,3 +90,58 @@ def test_as_a_command(repository, make_pairs):
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert 'ir/a.png: no vis image' in done.stdout
+
+
+def test_a_file_that_may_not_be_read_leaves_the_rest(check_pairs, make_pairs, capsys, monkeypatch):
+    root = make_pairs()
+    refused = str(root / 'ir/b.png')
+    read = pairing._READERS['ir']
+
+    def reader(path):
+        if path == refused:
+            raise PermissionError(errno.EACCES, 'Permission denied')
+        return read(path)
+
+    monkeypatch.setitem(pairing._READERS, 'ir', reader)
+    assert check_pairs([f'{root}/ir', f'{root}/vi', '--workers', '1']) == 1
+    out = capsys.readouterr().out
+    assert f'{refused}: cannot be read (Permission denied)' in out
+    assert '2 sound pair(s), 1 fault(s)' in out
+
+
+def test_links_that_lead_nowhere_are_faults(check_pairs, tmp_path, capsys):
+    for camera in ('ir', 'vi'):
+        (tmp_path / camera).mkdir()
+        (tmp_path / camera / 'a.png').symlink_to('nowhere.png')
+    assert check_pairs([f'{tmp_path}/ir', f'{tmp_path}/vi']) == 1
+    out = capsys.readouterr().out
+    assert 'ir/a.png: is a link to nowhere.png, which is not there' in out
+    assert '0 sound pair(s), 3 fault(s)' in out  # the third says that there is no pair
+
+
+def test_one_folder_for_both_cameras(check_pairs, make_pairs, capsys):
+    root = make_pairs()
+    assert check_pairs([f'{root}/ir', f'{root}/ir']) == 1
+    out = capsys.readouterr().out
+    assert 'ir: was given for both cameras' in out
+    assert '0 sound pair(s), 1 fault(s)' in out
+
+
+def test_a_dry_run_reads_no_image(check_pairs, make_pairs, capsys):
+    root = make_pairs('kaist/V0/lwir', 'kaist/V0/visible')
+    for image in (root / 'kaist').rglob('*.png'):
+        image.write_bytes(b'not an image')
+    rule = ['--pairs', '*/lwir/*:*/visible/*']
+    assert check_pairs([f'{root}/kaist', f'{root}/kaist', *rule, '--dry-run']) == 0
+    out = capsys.readouterr().out
+    assert f'V0_a: {root}/kaist/V0/lwir/a.png + {root}/kaist/V0/visible/a.png\n' in out
+    assert out.endswith('3 pair(s), 0 fault(s)\n')
+    assert check_pairs([f'{root}/kaist', f'{root}/kaist', *rule]) == 1
+    assert '0 sound pair(s), 6 fault(s)' in capsys.readouterr().out
+
+
+def test_names_that_are_not_utf8(check_pairs, make_pairs, capsys):
+    root = make_pairs()
+    (root / 'ir' / os.fsdecode(b'\xe9.png')).write_bytes(b'')
+    assert check_pairs([f'{root}/ir', f'{root}/vi']) == 1
+    assert 'ir/\\udce9.png: no vis image' in capsys.readouterr().out

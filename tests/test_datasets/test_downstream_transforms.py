@@ -14,6 +14,7 @@ from mmsgdfuse.datasets.transforms import (
     LoadPair,
     StackPair,
 )
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.image_io import ImageFileError, write_image
 
 
@@ -121,3 +122,29 @@ def test_stacking_what_does_not_fit_is_refused(pair):
         load(pair, LoadInfrared(), DropMask(keys=['mask_ir']), StackPair())
     with pytest.raises(ValueError, match=r'differ in size: \[\(48, 64\), \(96, 128\)\]'):
         load(pair, LoadInfrared(), Resize(scale=(64, 48)), StackPair())
+
+
+def test_one_folder_with_both_cameras(tmp_path, scene):
+    write_image(tmp_path / 'F1_RGB.png', scene.vis)
+    write_image(tmp_path / 'F1_PreviewData.bmp', scene.ir)
+    transform = LoadInfrared(visible='*_RGB', infrared='*_PreviewData')
+    given = dict(img_path=str(tmp_path / 'F1_RGB.png'))
+    results = Compose([LoadImageFromFile(), transform])(given)
+    assert results['ir_path'] == str(tmp_path / 'F1_PreviewData.bmp')
+    np.testing.assert_array_equal(results['ir'][..., 0], scene.ir)
+    assert (
+        LoadInfrared('visible/*', 'lwir/*').partner('/s/V0/visible/I1.jpg') == '/s/V0/lwir/I1.jpg'
+    )
+    with pytest.raises(InputError, match='do not match'):
+        transform.partner('/s/F1_T.png')
+    with pytest.raises(InputError, match='same number'):
+        LoadInfrared('*_RGB', '*_*').partner('/s/F1_RGB.png')
+
+
+def test_an_image_is_not_its_own_partner(pair):
+    with pytest.raises(InputError, match='its own partner'):
+        LoadInfrared(visible='vi', infrared='vi/')
+    (pair / 'ir' / '7.png').unlink()
+    (pair / 'ir' / '7.png').symlink_to(pair / 'vi' / '7.png')
+    with pytest.raises(ImageFileError, match='is its own infrared partner'):
+        load(pair, LoadInfrared())

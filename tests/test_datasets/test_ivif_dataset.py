@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from mmsgdfuse.datasets import DatasetError, IVIFDataset
 from mmsgdfuse.registry import DATASETS
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.image_io import read_image, write_image
 
 PIPELINE = [dict(type='mmsgdfuse.LoadPair'), dict(type='mmsgdfuse.PackFusionInputs')]
@@ -299,3 +300,56 @@ def test_real_sets(real_data):
         assert item['inputs']['ir'].shape[0] == 1
         assert item['inputs']['vis'].shape[0] == 3
         assert item['inputs']['ir'].shape[1:] == item['data_samples'].ori_shape
+
+
+def test_one_folder_with_both_cameras(make_pairs):
+    root = make_pairs('T', 'V')
+    for camera in 'TV':
+        for image in sorted((root / camera).iterdir()):
+            image.rename(root / f'{image.stem}_{camera}{image.suffix}')
+    same = dict(data_root=str(root), data_prefix=dict(ir='', vis=''))
+    with pytest.raises(DatasetError, match='given for both cameras'):
+        IVIFDataset(**same)
+    dataset = IVIFDataset(**same, pairing='*_T:*_V')
+    assert len(dataset) == 3
+    assert [info['name'] for info in map(dataset.get_data_info, range(3))] == [
+        'a.png', 'b.png', 'c.png',
+    ]  # fmt: skip
+    assert dataset.get_data_info(0)['ir_path'] == str(root / 'a_T.png')
+
+
+def test_trees_of_scenes_and_a_list_of_names(make_pairs, tmp_path):
+    root = make_pairs('kaist/V0/lwir', 'kaist/V0/visible')
+    make_pairs('kaist/V1/lwir', 'kaist/V1/visible')
+    (root / 'kaist/V0/visible/a.png').unlink()
+    tree = dict(
+        data_root=str(root / 'kaist'),
+        data_prefix=dict(ir='', vis=''),
+        pairing='*/lwir/*:*/visible/*',
+    )
+    with pytest.raises(DatasetError, match=r'1 fault.*\n.*V0/lwir/a\.png: no vis image'):
+        IVIFDataset(**tree)
+    names = tmp_path / 'names.txt'
+    names.write_text('V1/b.png\nV0/b\n')
+    dataset = IVIFDataset(**tree, ann_file=str(names))
+    assert [dataset.get_data_info(i)['name'] for i in range(2)] == ['V1_b.png', 'V0_b.png']
+
+
+def test_a_manifest(make_pairs, tmp_path):
+    root = make_pairs()
+    (tmp_path / 'pairs.csv').write_text('ir,vis,name\na.png,a.png,\nb.png,b.png,second\n')
+    dataset = IVIFDataset(data_root=str(root), pairing=str(tmp_path / 'pairs.csv'))
+    assert [dataset.get_data_info(i)['name'] for i in range(2)] == ['a.png', 'second.png']
+    with pytest.raises(InputError, match='labels are found by names'):
+        IVIFDataset(
+            data_root=str(root),
+            data_prefix=dict(labels='vi'),
+            pairing=str(tmp_path / 'pairs.csv'),
+        )
+
+
+def test_a_name_that_is_listed_twice_counts_twice(make_pairs, tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('b\na\nb.png\n')
+    dataset = IVIFDataset(data_root=str(make_pairs()), ann_file=str(names))
+    assert [dataset.get_data_info(i)['name'] for i in range(3)] == ['b.png', 'a.png', 'b.png']

@@ -69,13 +69,16 @@ def test_folders_that_cannot_be_matched(tmp_path):
     (tmp_path / 'empty').mkdir()
     write(tmp_path / 'twice' / 'a.png')
     write(tmp_path / 'twice' / 'a.bmp')
-    ir = tmp_path / 'ir'
+    write(tmp_path / 'vi' / 'a.png')
+    ir, vi = tmp_path / 'ir', tmp_path / 'vi'
+    with pytest.raises(EvaluationError, match='ir: was given for both cameras'):
+        match_folders(ir, ir, {'x': vi})
     with pytest.raises(EvaluationError, match='absent: no such folder'):
         match_folders(ir, tmp_path / 'absent', {'x': ir})
     with pytest.raises(EvaluationError, match='empty: holds no image'):
-        match_folders(ir, ir, {'x': tmp_path / 'empty'})
+        match_folders(ir, vi, {'x': tmp_path / 'empty'})
     with pytest.raises(EvaluationError, match=r'a.png: has the same name as a.bmp'):
-        match_folders(ir, ir, {'x': tmp_path / 'twice'})
+        match_folders(ir, vi, {'x': tmp_path / 'twice'})
 
 
 @pytest.mark.parametrize(
@@ -94,3 +97,22 @@ def test_float_files_with_nan_are_refused(tmp_path):
     cv2.imwrite(str(path), np.full((8, 8), np.nan, np.float32))
     with pytest.raises(ImageFileError, match='float32'):
         read_8bit(path)
+
+
+def test_links_that_lead_nowhere_are_problems(tmp_path):
+    for folder in ('ir', 'vi', 'fused'):
+        write(tmp_path / folder / 'a.png')
+        (tmp_path / folder / 'b.png').symlink_to('nowhere.png')
+    samples, problems = match_folders(tmp_path / 'ir', tmp_path / 'vi', {'x': tmp_path / 'fused'})
+    assert [sample.name for sample in samples] == ['a']
+    assert [problem.image for problem in problems] == ['b']
+    assert 'b.png: is a link to nowhere.png, which is not there' in problems[0].message
+
+
+def test_sources_paired_by_a_rule(tmp_path):
+    for name in ('both/a_T.png', 'both/a_V.png', 'both/b_T.png', 'fused/a.png'):
+        write(tmp_path / name)
+    both = tmp_path / 'both'
+    samples, problems = match_folders(both, both, {'x': tmp_path / 'fused'}, '*_T:*_V')
+    assert [(s.name, s.ir.name, s.vis.name) for s in samples] == [('a', 'a_T.png', 'a_V.png')]
+    assert 'b_T.png: no vis image' in problems[0].message

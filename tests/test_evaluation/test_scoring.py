@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
+import os
+import signal
 import sys
 import threading
 
@@ -244,3 +247,65 @@ def test_cache_files_are_plain_json(folders, tmp_path):
     entries = [path for path in files if path.is_file()]
     assert len(entries) == 4 * 6
     assert set(json.loads(entries[0].read_text())['values']) == set(NAMES)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (32, 1), (1, 32)])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_images_too_small_for_any_metric_are_named(folders, size, workers):
+    for folder in folders.values():
+        cv2.imwrite(str(folder / 'small.png'), np.zeros(size, np.uint8))
+    with pytest.raises(EvaluationError, match=r'ir/small\.png: is \d+x\d+ pixels'):
+        score_folders(folders['ir'], folders['vi'], {'x': folders['bright']}, ['EN'], workers)
+    scores = score_folders(
+        folders['ir'], folders['vi'], {'x': folders['bright']}, ['EN'], workers, keep_going=True
+    )
+    assert len(scores.images) == 4
+    assert [problem.image for problem in scores.problems] == ['small']
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_cache_that_cannot_be_written_is_told_once(folders, tmp_path, workers):
+    (tmp_path / 'cache').write_text('a file stands where the folder should be')
+    given = folders['ir'], folders['vi'], {'x': folders['bright']}, ['EN']
+    with pytest.warns(UserWarning, match='not kept there') as caught:
+        scores = score_folders(*given, workers, tmp_path / 'cache')
+    assert len(caught) == 1
+    assert str(tmp_path / 'cache') in str(caught[0].message)
+    np.testing.assert_array_equal(scores.values, score_folders(*given, workers).values)
+
+
+def test_a_constant_result_is_named_also_from_the_cache(folders, tmp_path):
+    black = folders['bright'] / '00002N.png'
+    cv2.imwrite(str(black), np.zeros((48, 64, 3), np.uint8))
+    for _ in range(2):
+        scores = score_folders(
+            folders['ir'], folders['vi'], {'x': folders['bright']}, ['EN'], 0, tmp_path / 'cache'
+        )
+        assert len(scores.notes) == 1
+        assert scores.notes[0].startswith(f'{black}: the fused image is constant (0)')
+
+
+def test_leftovers_of_killed_runs_are_removed(folders, tmp_path):
+    old, new = (tmp_path / 'cache' / 'ab' / f'.{digit * 32}.{digit * 32}.json' for digit in '12')
+    old.parent.mkdir(parents=True)
+    for path in (old, new):
+        path.write_text('{')
+    os.utime(old, (0, 0))
+    score_folders(
+        folders['ir'], folders['vi'], {'x': folders['bright']}, ['EN'], 0, tmp_path / 'cache'
+    )
+    assert not old.exists()
+    assert new.exists()
+
+
+def _kill_this_process(*args):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_no_bad_image(folders, monkeypatch):
+    monkeypatch.setattr(scoring, 'score_sample', _kill_this_process)
+    monkeypatch.setattr(scoring, '_process_context', lambda: multiprocessing.get_context('fork'))
+    with pytest.raises(EvaluationError, match='a worker process was killed'):
+        score_folders(
+            folders['ir'], folders['vi'], {'x': folders['bright']}, ['EN'], 2, keep_going=True
+        )

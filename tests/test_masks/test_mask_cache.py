@@ -1,7 +1,9 @@
+import errno
 import json
 import multiprocessing
 import os
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -226,3 +228,24 @@ def test_a_killed_writer_leaves_no_broken_mask(tmp_path):
     writer.join()
     for level, image in enumerate(images):
         assert np.all(cache.load(image) == np.float32(level) / np.float32(255))
+
+
+def test_a_cache_that_cannot_be_written_is_still_read(tmp_path, scene, monkeypatch):
+    generator = ThermalVisualSaliency()
+    kept = CachedMaskGenerator(generator, tmp_path)(scene.ir)
+    cached = CachedMaskGenerator(generator, tmp_path)
+    calls = []
+
+    def full(*args):
+        calls.append(args)
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(MaskCache, 'save', full)
+    with pytest.warns(UserWarning, match='No space left on device; masks are computed'):
+        computed = cached(scene.vis)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        np.testing.assert_array_equal(cached(scene.vis), computed)
+        monkeypatch.setattr(ThermalVisualSaliency, '__call__', full)
+        np.testing.assert_array_equal(cached(scene.ir), kept)
+    assert len(calls) == 1

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import importlib.util
 import json
@@ -106,6 +107,60 @@ class TestGenerateMasks:
         captured = capsys.readouterr()
         assert '4 made, 0 found, 1 failed' in captured.out
         assert '1.png' in captured.err
+
+    def test_a_file_that_may_not_be_read_leaves_the_rest(self, tool, pairs, monkeypatch, capsys):
+        module = tool('generate_masks')
+
+        def refused(path, *options):
+            if path.name == '1.png':
+                raise PermissionError(errno.EACCES, 'Permission denied')
+            return read_infrared(path, *options)
+
+        monkeypatch.setattr(module, 'read_infrared', refused)
+        with pytest.raises(SystemExit) as ended:
+            module.main(['--cache-dir', str(pairs / 'cache'), '--ir', str(pairs / 'ir')])
+        assert ended.value.code == 1
+        out, err = capsys.readouterr()
+        assert '4 made, 0 found, 1 failed' in out
+        assert f'{pairs}/ir/1.png: Permission denied' in err
+
+    def test_links_that_lead_nowhere_are_named_and_counted(self, run, pairs, capsys):
+        (pairs / 'ir' / '9.png').symlink_to('nowhere.png')
+        with pytest.raises(SystemExit):
+            run('--ir', pairs / 'ir')
+        out, err = capsys.readouterr()
+        assert '5 made, 0 found, 1 failed' in out
+        assert f'{pairs}/ir/9.png: is a link to nowhere.png, which is not there' in err
+
+    def test_ctrl_c_keeps_what_is_done(self, tool, pairs, monkeypatch, capsys):
+        module = tool('generate_masks')
+
+        def interrupted(path, *options):
+            if path.name == '2.png':
+                raise KeyboardInterrupt
+            return read_infrared(path, *options)
+
+        arguments = ['--cache-dir', str(pairs / 'cache'), '--ir', str(pairs / 'ir')]
+        with monkeypatch.context() as patch:
+            patch.setattr(module, 'read_infrared', interrupted)
+            with pytest.raises(SystemExit) as ended:
+                module.main(arguments)
+        assert ended.value.code == 130
+        assert '2 made, 0 found, 0 failed' in capsys.readouterr().out
+        module.main(arguments)
+        assert '3 made, 2 found, 0 failed' in capsys.readouterr().out
+
+    def test_one_folder_with_both_cameras(self, run, pairs):
+        flight = pairs / 'flight'
+        flight.mkdir()
+        for camera, mark, suffix in (('ir', 'T', '.png'), ('vi', 'V', '.jpg')):
+            for seed in range(2):
+                image = (pairs / camera / f'{seed}{suffix}').read_bytes()
+                (flight / f'{seed}_{mark}{suffix}').write_bytes(image)
+        assert '4 made' in run('--ir', flight, '--vis', flight, '--pairs', '*_T:*_V')
+        # the same masks as of the folders, as infrared is read as infrared
+        assert '0 made, 4 found' in run('--ir', flight, '--vis', flight, '--pairs', '*_T:*_V')
+        assert '6 made, 4 found' in run('--ir', pairs / 'ir', '--vis', pairs / 'vi')
 
     def test_full_masks_are_counted(self, run, pairs):
         generous = ['levels=0.0001,', 'peak=0', 'max_area=1', 'grow=2', 'max_segments=1']

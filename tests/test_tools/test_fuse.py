@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from mmsgdfuse.apis import FusionInferencer
 from mmsgdfuse.datasets.synthetic import synthetic_scene
+from mmsgdfuse.models.fusers import SGDFuse
 from mmsgdfuse.utils.image_io import read_image, write_image
 
 
@@ -225,3 +228,122 @@ def test_options_that_exclude_each_other(tool, capsys):
         with pytest.raises(SystemExit):
             tool.parse_args(['ir', 'vi', '-o', 'out', *options])
         assert 'not allowed with' in capsys.readouterr().err
+
+
+def test_a_bug_in_the_model_shows_its_traceback(run, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ValueError('operands could not be broadcast together')
+
+    monkeypatch.setattr(SGDFuse, 'fuse', broken)
+    with pytest.raises(ValueError, match='operands could not be broadcast'):
+        run('ir', 'vi', '-o', 'out')
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(run):
+    write_image('vi/3.png', synthetic_scene(size=(40, 48)).vis)
+    before = below('.')
+    code, out, _ = run('ir', 'vi', '--dry-run')
+    assert code == 1
+    first, second, fault, total = out.splitlines()
+    assert first == '1: ir/1.png + vi/1.png'
+    assert second == '2: ir/2.png + vi/2.png'
+    assert fault.startswith('fault: vi/3.png: no ir image in ir')
+    assert total == '2 pair(s), 1 fault(s)'
+    assert below('.') == before
+
+
+def test_one_folder_with_both_cameras(run):
+    for name, image in (('a_T.png', 'ir/1.png'), ('a_V.png', 'vi/1.png')):
+        Path(name).write_bytes(Path(image).read_bytes())
+    code, _, err = run('.', '.', '-o', 'out')
+    assert code == 2
+    assert 'given for both cameras' in err
+    assert run('.', '.', '-o', 'out', '--pairs', '*_T:*_V')[0] == 0
+    assert run('ir/1.png', 'vi/1.png', '-o', 'same.png')[0] == 0
+    assert below('out') == ['a.png']
+    assert Path('out/a.png').read_bytes() == Path('same.png').read_bytes()
+
+
+def test_a_list_of_pairs_cannot_write_elsewhere(run):
+    Path('pairs.csv').write_text(
+        'ir,vis,name\nir/1.png,vi/1.png,first\nir/2.png,vi/2.png,../../evil\n'
+    )
+    code, out, _ = run('--pairs', 'pairs.csv', '-o', 'deep/out')
+    assert code == 1
+    assert "pairs.csv:3: the name '../../evil' must be" in out
+    assert below('deep') == ['out/first.png']
+    assert not Path('evil.png').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['ir/1.png', 'vi/1.png', '-o', 'out.gif'], 'out.gif: .gif is no format of results'),
+        (['ir', 'vi', '-o', 'out.mp4'], '.mp4 is no format of results'),
+        (['ir/1.png', 'vi/1.png', '-o', 'notes'], 'notes: is a file'),
+        (['ir/none.png', 'vi/1.png', '-o', 'out'], 'ir/none.png: no such file'),
+        (['ir/1.png', 'vi/none.png', '-o', 'out'], 'vi/none.png: no such file'),
+        (['no', 'vi', '-o', 'out'], 'no is a file and vi a folder'),
+        (['vi/1.png', 'vi/1.png', '-o', 'out'], 'vi/1.png: was given for both cameras'),
+        (['ir', 'vi', '-o', 'out', '--pairs', 'nix'], "'nix' is no way to pair files"),
+        (['-o', 'out', '--pairs', 'none.csv'], 'none.csv'),
+        (['-o', 'out'], 'give the infrared and the visible images, or a list'),
+    ],
+)
+def test_mistakes_are_told_before_the_model_is_loaded(run, monkeypatch, arguments, message):
+    def loaded(*args, **kwargs):
+        raise AssertionError('the model was loaded')
+
+    monkeypatch.setattr(FusionInferencer, '__init__', loaded)
+    Path('notes').write_text('mine')
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, '')
+    assert message in err
+    assert not list(Path().glob('out*'))
+
+
+def test_a_full_disk_says_what_was_done_and_how_to_go_on(run, tool, monkeypatch):
+    written = []
+
+    def full(path, image):
+        if written:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        written.append(path)
+        write_image(path, image)
+
+    monkeypatch.setattr(tool, 'write_image', full)
+    code, out, _ = run('ir', 'vi', '-o', 'out')
+    assert code == 2
+    assert out.startswith('wrote 1 to out, skipped 0 that existed, could not read 0\n')
+    assert 'could not write out/2.png: No space left on device' in out
+    assert '--skip-existing to go on' in out
+
+
+def test_an_unreadable_file_leaves_the_rest(run, monkeypatch):
+    prepare = FusionInferencer._prepare
+
+    def refused(self, ir, *others):
+        if ir.name == '1.png':
+            raise PermissionError(errno.EACCES, 'Permission denied', str(ir))
+        return prepare(self, ir, *others)
+
+    monkeypatch.setattr(FusionInferencer, '_prepare', refused)
+    code, out, _ = run('ir', 'vi', '-o', 'out')
+    assert code == 1
+    assert 'could not read 1:' in out
+    assert 'ir/1.png' in out
+    assert below('out') == ['2.png']
+
+
+def test_names_with_brackets_and_names_that_are_not_utf8(run):
+    name = os.fsdecode(b'[bold]\xe9[red].png')
+    for camera in ('ir', 'vi'):
+        os.rename(f'{camera}/1.png', f'{camera}/{name}')
+    code, out, _ = run('ir', 'vi', '-o', 'out')
+    assert code == 0
+    assert out.startswith('wrote 2')
+    assert name in os.listdir('out')
+    Path(f'vi/{name}').write_bytes(b'')
+    code, out, _ = run('ir', 'vi', '-o', 'out', '--overwrite')
+    assert code == 1
+    assert 'vi/[bold]\\udce9[red].png: is empty' in out

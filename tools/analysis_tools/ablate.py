@@ -24,6 +24,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from mmsgdfuse.apis import FusionInferencer
@@ -40,6 +41,7 @@ from mmsgdfuse.evaluation.scoring import score_folders
 from mmsgdfuse.evaluation.tables import Cell, Table, difference_table, metric_table, to_markdown
 from mmsgdfuse.utils.cli import add_config_options
 from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
 from mmsgdfuse.utils.profiling import count_parameters
@@ -154,7 +156,7 @@ def pairs_in(folder: Path) -> list[ImagePair]:
             raise FileNotFoundError(f'{part}: no such folder; give one that holds ir and vi')
     pairs, faults = find_sources(str(folder / 'ir'), str(folder / 'vi'))
     if faults or not pairs:
-        raise ValueError('\n'.join(faults) or f'{folder}: ir and vi hold no pair')
+        raise InputError('\n'.join(faults) or f'{folder}: ir and vi hold no pair')
     return pairs
 
 
@@ -169,7 +171,7 @@ def plan(args: argparse.Namespace) -> list[Ablation]:
     planned = [plan_one(name, Config.fromfile(path), args) for name, path in files.items()]
     unknown = args.epochs.keys() - {phase.name for one in planned for phase in one.phases}
     if unknown:
-        raise ValueError(f'--epochs names {sorted(unknown)}, which no ablation has as a phase')
+        raise InputError(f'--epochs names {sorted(unknown)}, which no ablation has as a phase')
     return planned
 
 
@@ -247,7 +249,7 @@ def fuse(one: Ablation, checkpoint: Path, pairs: list[ImagePair], args: argparse
         device=args.device,
         mask_cache=args.work_dir / 'masks',
     )
-    for pair in track(todo, f'fusing with {one.name}', transient=True):
+    for pair in track(todo, escape(f'fusing with {one.name}'), transient=True):
         write_image(one.fused / f'{pair.name}.png', inferencer(pair.ir, pair.vis).fused)
 
 
@@ -335,7 +337,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         pairs = pairs_in(args.folder)[:: args.step]
         planned = plan(args)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     for line in describe(planned):

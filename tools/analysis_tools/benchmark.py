@@ -32,6 +32,7 @@ from mmsgdfuse.models.fusers import DiffusionFuser, SGDFuse
 from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
 from mmsgdfuse.registry import SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.profiling import (
     FLOPS_COUNTED,
@@ -326,7 +327,7 @@ def plan(args: argparse.Namespace, recipe: Recipe) -> tuple[list[Job], list[Job]
     if isinstance(bench.model, SGDFuse):
         return components, [replace(whole, part=mode) for mode in args.modes or INFERENCE_MODES]
     if args.modes:
-        raise ValueError(f'{type(bench.model).__name__} infers in one way only; leave --modes out')
+        raise InputError(f'{type(bench.model).__name__} infers in one way only; leave --modes out')
     return components, [whole]
 
 
@@ -495,7 +496,7 @@ def main(argv: list[str] | None = None) -> None:
             for job in [*jobs, *whole_jobs]:
                 status.update(f'measuring {row_name(job)}')
                 rows.append(measure_apart(job))
-    except (OSError, ValueError, ImportError) as error:
+    except (MMSGDFuseError, OSError) as error:
         sys.exit(f'error: {error}')
     components, modes = rows[: len(jobs)], rows[len(jobs) :]
     result = dict(
@@ -522,7 +523,7 @@ def main(argv: list[str] | None = None) -> None:
         'benchmark.md': to_text(components, modes, notes),
     }.items():
         write_text(args.out / name, text)
-    console.print(f'written to {args.out}', highlight=False)
+    console.print(f'written to {args.out}', highlight=False, markup=False)
 
 
 if __name__ == '__main__':

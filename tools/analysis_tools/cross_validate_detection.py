@@ -50,6 +50,7 @@ from mmsgdfuse.evaluation.tables import to_latex, to_markdown, to_rich
 from mmsgdfuse.models.downstream import RuleFuser
 from mmsgdfuse.utils.cli import add_config_options
 from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import write_image
 
@@ -198,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
         inputs = [read_input(*entry, args.labels, classes) for entry in folders.items()]
         folds = share_out(inputs[0], args.folds, args.span)
         runs = plan_runs(cfg, inputs, folds, args.seeds, args.work_dir)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     for line in describe(inputs[0], folds, args.span):

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -41,6 +42,7 @@ from mmsgdfuse.evaluation.tables import metric_table, to_markdown, to_rich
 from mmsgdfuse.models.data_preprocessors import FusionDataPreprocessor
 from mmsgdfuse.models.downstream import RuleFuser
 from mmsgdfuse.models.fusers.base import build_losses, joint_mask, to_uint8
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'sgdfuse-compact_ivif.py'
@@ -171,7 +173,7 @@ def read_losses(cfg: Config) -> dict[str, dict]:
     """
     losses = cfg.to_dict().get('model', {}).get('losses')
     if not losses:
-        raise ValueError(f'{cfg.filename}: has no model.losses; give a config that names them')
+        raise InputError(f'{cfg.filename}: has no model.losses; give a config that names them')
     return losses
 
 
@@ -190,13 +192,13 @@ def vary(losses: Mapping[str, dict], changes: Mapping[str, float]) -> nn.ModuleD
     for key, value in changes.items():
         name, _, argument = key.partition('.')
         if name not in changed:
-            raise ValueError(f'--vary: the config has no loss {name}; it has {", ".join(losses)}')
+            raise InputError(f'--vary: the config has no loss {name}; it has {", ".join(losses)}')
         changed[name][argument or 'loss_weight'] = value
     kept = {name: loss for name, loss in changed.items() if loss.get('loss_weight') != 0}
     try:
         return build_losses(kept)
     except TypeError as error:  # an argument that the loss does not have
-        raise ValueError(f'--vary {describe(changes)}: {error}') from error
+        raise InputError(f'--vary {describe(changes)}: {error}') from error
 
 
 def describe(changes: Mapping[str, float]) -> str:
@@ -233,7 +235,7 @@ def _crop(result: FusionResult, size: tuple[int, int], path: str) -> dict[str, n
     """The middle of all arrays of a result."""
     sides = result.fused.shape[:2]
     if any(side < wanted for side, wanted in zip(sides, size)):
-        raise ValueError(
+        raise InputError(
             f'{path}: is {sides} (H, W), too small for --crop {size[0]} {size[1]}; give a '
             'smaller one'
         )
@@ -274,7 +276,7 @@ def descend(
     optimizer = torch.optim.Adam([step], lr=lr)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
     history = []
-    for iteration in track(range(iterations + 1), title, transient=True):
+    for iteration in track(range(iterations + 1), escape(title), transient=True):
         fused = (start + step).clamp(-1, 1)
         total = torch.stack([loss(fused, ir, vis, mask) for loss in losses]).sum()
         history.append(total.item())
@@ -336,7 +338,7 @@ def main(argv: list[str] | None = None) -> None:
         torch.set_num_threads(args.threads)
     try:
         scores = frontier(args)
-    except (OSError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         sys.exit(str(error))
     table = metric_table(scores)
     table = replace(table, footnotes=(*table.footnotes, *scores.notes))

@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, covered_share
+from mmsgdfuse.masks import BaseMaskGenerator, covered_share
 from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import list_images, read_image
 
@@ -69,7 +70,7 @@ def read_boxes(path: Path, shape: tuple[int, int]) -> list[tuple[int, slice, sli
         try:
             class_id, x, y, w, h = map(float, line.split())
         except ValueError:
-            raise ValueError(f'{path}:{number}: is not `class cx cy w h`: {line}') from None
+            raise InputError(f'{path}:{number}: is not `class cx cy w h`: {line}') from None
         left, right = np.clip([round((x - w / 2) * width), round((x + w / 2) * width)], 0, width)
         top, bottom = np.clip([round((y - h / 2) * height), round((y + h / 2) * height)], 0, height)
         if right > left and bottom > top:
@@ -135,7 +136,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         result = measure(args, generator_from_arguments(args))
-    except (CheckpointError, OSError, ValueError, ImportError) as error:
+    except (MMSGDFuseError, OSError) as error:
         sys.exit(str(error))
     show(result)
     if args.json:

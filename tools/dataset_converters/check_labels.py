@@ -25,7 +25,6 @@ from mmsgdfuse.datasets.downstream import (
     SEGMENTATION_SETS,
     DetectionSet,
     Fault,
-    LabelError,
     SegmentationSet,
     check_maps,
     collect_boxes,
@@ -34,7 +33,10 @@ from mmsgdfuse.datasets.downstream import (
     to_coco,
 )
 from mmsgdfuse.datasets.pairing import find_pairs, read_names
+from mmsgdfuse.utils.cli import print_error
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
+from mmsgdfuse.utils.text import printable
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -81,9 +83,9 @@ def find_labels(
 def report(lines: Sequence[str], faults: Sequence[Fault], others: Sequence[str]) -> None:
     """Print every fault, then what was found."""
     for fault in [*others, *faults]:
-        print(fault)
+        print(printable(str(fault)))
     for line in lines:
-        print(line)
+        print(printable(line))
     kinds = ', '.join(f'{number} {kind}' for kind, number in count_kinds(faults).items())
     total = len(faults) + len(others)
     unmatched = f'{", " if kinds else ""}{len(others)} in pairing' if others else ''
@@ -136,8 +138,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         return check_boxes(args) if args.task == 'boxes' else check_label_maps(args)
-    except (OSError, LabelError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
+    except (MMSGDFuseError, OSError) as error:
+        print_error(error)
         return 2
 
 

@@ -2,6 +2,7 @@
 
     python tools/dataset_converters/check_pairs.py data/night/ir data/night/vi
     python tools/dataset_converters/check_pairs.py --root data/LLVIP --layout LLVIP --split train
+    python tools/dataset_converters/check_pairs.py kaist kaist --pairs '**/lwir/*:**/visible/*'
 
 Every image is decoded, so that damage in the middle of a file is found too. The exit code is 0 if
 all is well, 1 if there are faults, and 2 if the command line was wrong.
@@ -22,6 +23,9 @@ from rich.progress import track
 
 from mmsgdfuse.datasets.layouts import LAYOUTS
 from mmsgdfuse.datasets.pairing import check_pair, find_pairs, read_names
+from mmsgdfuse.pairing import PAIRING_HELP, ImagePair, PairPlan
+from mmsgdfuse.utils.errors import MMSGDFuseError
+from mmsgdfuse.utils.text import printable
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -40,6 +44,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     known.add_argument('--split', help='such as train, for layouts that have splits')
     parser.add_argument('--labels', type=Path, help='folder of label maps (8-bit class ids)')
+    parser.add_argument('--pairs', metavar='RULE', help=PAIRING_HELP)
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='show the pairs and what lacks a partner; read no image',
+    )
     parser.add_argument('--names', type=Path, help='text file with the names to check')
     parser.add_argument(
         '--quick', action='store_true', help='do not decode; look at headers and end marks only'
@@ -80,18 +90,29 @@ def check_all(pairs: Iterable[Mapping[str, str]], check: str, workers: int) -> I
         yield from pool.map(lambda pair: check_pair(pair, check), pairs)
 
 
+def describe(pairs: Iterable[Mapping[str, str]], faults: Iterable[str]) -> str:
+    """The plan of pairs, without labels."""
+    planned = (
+        ImagePair(Path(p['name']).stem, Path(p['ir_path']), Path(p['vis_path'])) for p in pairs
+    )
+    return str(PairPlan(tuple(planned), tuple(faults)))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Check, report, and return the exit code."""
     args = parse_args(argv)
+    start = time.monotonic()
+    patterns = LAYOUTS[args.layout].names if args.root else None
     try:
         folders = resolve_folders(args)
         names = read_names(args.names) if args.names else None
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
+        pairs, faults = find_pairs(folders, names, patterns, args.pairs)
+    except (MMSGDFuseError, OSError) as error:
+        sys.stderr.write(printable(f'{error}\n'))
         return 2
-    start = time.monotonic()
-    patterns = LAYOUTS[args.layout].names if args.root else None
-    pairs, faults = find_pairs(folders, names, patterns)
+    if args.dry_run:
+        print(printable(describe(pairs, faults)))
+        return 1 if faults else 0
     check = 'quick' if args.quick else 'full'
     results = check_all(pairs, check, args.workers)
     sound = 0
@@ -100,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
         sound += not found
 
     for fault in faults:
-        print(fault)
+        print(printable(fault))
     suffixes = Counter(
         Path(path).suffix.lower() for pair in pairs for key, path in pair.items() if key != 'name'
     )

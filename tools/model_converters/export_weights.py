@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from mmsgdfuse.apis import Recipe
+from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.weights import load_weights, read_metadata, save_weights
 from mmsgdfuse.version import __version__
 
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
         save_weights(
             model, args.out, metadata, dtype=torch.float32 if args.float32 else torch.float16
         )
-    except (OSError, TypeError, ValueError) as error:
+    except (MMSGDFuseError, OSError) as error:
         sys.exit(str(error))
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f'{args.out}: {count:,} weights, {args.out.stat().st_size / 1e6:.1f} MB')

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmsgdfuse.utils.errors import MMSGDFuseError
+
 UNREADABLE = 'unreadable'
 WRONG_CLASS = 'wrong class'
 OUTSIDE = 'outside the image'
@@ -18,7 +20,7 @@ WRONG_SIZE = 'wrong size'
 BAD_IMAGE = 'unfit image'
 
 
-class LabelError(ValueError):
+class LabelError(MMSGDFuseError, ValueError):
     """Labels, or a folder, that cannot be used; the message says what was expected and found."""
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmsgdfuse.pairing import partner_path, same_file
 from mmsgdfuse.registry import TRANSFORMS
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.image_io import ImageFileError, check_scaling, read_infrared
 
 _MASKS = ('mask_ir', 'mask_vis')
@@ -17,25 +19,30 @@ _MASKS = ('mask_ir', 'mask_vis')
 class LoadInfrared(BaseTransform):
     """Read the infrared partner of an image that mmdet or mmseg has read.
 
-    The partner has the same name in another folder. From here on ``GenerateMasks`` and the other
-    transforms of masks work as they do on the pairs of an ``IVIFDataset``; ``StackPair`` then
-    makes one image of it all.
+    The partner has the same name in another folder, or one that follows from two patterns. From
+    here on ``GenerateMasks`` and the other transforms of masks work as they do on the pairs of an
+    ``IVIFDataset``; ``StackPair`` then makes one image of it all.
 
     Required keys: ``img`` (H, W, 3) BGR, ``img_path``. Added keys: ``ir`` (H, W, 1) and ``vis``
     (H, W, 3) RGB, 0..255; ``ir_path``, ``vis_path``.
 
     Args:
         visible (str): The folder in ``img_path`` that stands for the visible images, one name or
-            several joined by '/'; its last occurrence counts. Default: 'vi'.
-        infrared (str): What stands there in the partner's path. Default: 'ir'.
+            several joined by '/'; its last occurrence counts. Or a pattern with ``*`` of the last
+            parts of the path without suffix, such as '*_RGB'. Default: 'vi'.
+        infrared (str): What stands there in the partner's path; or the partner's pattern, such as
+            '*_PreviewData', whose ``*`` stand for the same text. Default: 'ir'.
         scaling (str): How 16-bit infrared becomes 0..255: 'full', 'minmax' or 'percentile',
             see :func:`mmsgdfuse.utils.image_io.read_infrared`. Default: 'full'.
         percentiles (tuple[float, float]): Lower and upper percentile (0..100) of 'percentile'.
             Default: (0.5, 99.5).
 
     Raises:
-        ImageFileError: The partner is missing, cannot be read, or has another size.
-        ValueError: ``img_path`` has no such folder, the image is no longer as it was read, or an
+        ImageFileError: The partner is missing, cannot be read, is the image itself, or has
+            another size.
+        InputError: ``visible`` and ``infrared`` are the same, or ``img_path`` has no such folder
+            or does not match.
+        ValueError: The image is no longer as it was read, or an
             argument is not valid.
     """
 
@@ -49,6 +56,11 @@ class LoadInfrared(BaseTransform):
         check_scaling(scaling, percentiles)
         self.visible = visible.strip('/')
         self.infrared = infrared.strip('/')
+        if self.visible == self.infrared:
+            raise InputError(
+                f'visible and infrared are both {visible!r}, so that each image would be its own '
+                'partner; give the names of two folders, or two patterns'
+            )
         self.scaling = scaling
         self.percentiles = percentiles
 
@@ -60,6 +72,10 @@ class LoadInfrared(BaseTransform):
                 "LoadImageFromFile with color_type='color'"
             )
         partner = self.partner(path)
+        if same_file(partner, path):
+            raise ImageFileError(
+                f'{path}: is its own infrared partner; mend visible and infrared of LoadInfrared'
+            )
         ir = read_infrared(partner, self.scaling, self.percentiles)
         if ir.shape[:2] != img.shape[:2]:
             raise ImageFileError(
@@ -72,9 +88,11 @@ class LoadInfrared(BaseTransform):
 
     def partner(self, path: str) -> str:
         """Path of the infrared image that belongs to a visible one."""
+        if '*' in self.visible + self.infrared:
+            return str(partner_path(path, self.visible, self.infrared))
         before, folder, name = f'/{Path(path).as_posix()}'.rpartition(f'/{self.visible}/')
         if not folder:
-            raise ValueError(
+            raise InputError(
                 f'{path}: has no folder {self.visible!r} to put {self.infrared!r} in the place of; '
                 "set LoadInfrared's visible and infrared to the names of your folders"
             )

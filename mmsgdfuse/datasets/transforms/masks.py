@@ -22,6 +22,7 @@ from mmsgdfuse.masks import (
     label_segments,
 )
 from mmsgdfuse.registry import MASK_GENERATORS, TRANSFORMS
+from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.image_io import read_labels
 
 MASK_KEYS = ('mask_ir', 'mask_vis')
@@ -145,7 +146,7 @@ class LoadMasks(BaseTransform):
                     'tools/generate_masks.py again, it makes what is missing'
                 )
             if mask.shape != results[image].shape[:2]:
-                raise ValueError(
+                raise InputError(
                     f'{path}: its mask is {mask.shape}, the image {results[image].shape[:2]}; '
                     'load masks before resizing or cropping'
                 )
@@ -211,7 +212,7 @@ class LoadSemanticMasks(BaseTransform):
         for key in MASK_KEYS:
             image = results[_IMAGE_OF[key]]
             if label_map.shape[:2] != image.shape[:2]:
-                raise ValueError(
+                raise InputError(
                     f'{path}: is {label_map.shape[:2]}, the image {image.shape[:2]}; load '
                     'label maps before resizing or cropping'
                 )

@@ -6,6 +6,7 @@ luma. :func:`fusion_metrics` computes any number of them by name.
 """
 
 from mmsgdfuse.evaluation.functional.catalogue import (
+    CONSTANT_RESULT,
     METRIC_INFOS,
     PAPER_METRICS,
     MetricInfo,
@@ -30,6 +31,7 @@ from mmsgdfuse.evaluation.functional.statistics import (
 from mmsgdfuse.evaluation.functional.vif import VIF_MIN_SIDE, visual_information_fidelity
 
 __all__ = [
+    'CONSTANT_RESULT',
     'METRIC_INFOS',
     'MS_SSIM_MIN_SIDE',
     'PAPER_METRICS',

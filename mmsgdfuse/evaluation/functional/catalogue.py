@@ -26,6 +26,7 @@ from mmsgdfuse.evaluation.functional.statistics import (
     standard_deviation,
 )
 from mmsgdfuse.evaluation.functional.vif import vif_per_source
+from mmsgdfuse.utils.errors import InputError
 
 _Compute = Callable[[np.ndarray, np.ndarray, np.ndarray], dict[str, float]]
 
@@ -100,6 +101,9 @@ _INFOS = (
 METRIC_INFOS: dict[str, MetricInfo] = {info.name: info for info in _INFOS}
 
 #: The seven of the SGDFuse paper's tables.
+#: How the warning of a constant fused image begins.
+CONSTANT_RESULT = 'the fused image is constant'
+
 PAPER_METRICS = ('EN', 'SD', 'SF', 'MI', 'SCD', 'VIF', 'Qabf')
 
 
@@ -126,12 +130,12 @@ def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
         raise TypeError(f'names must be a sequence of metric names, found the string {names!r}')
     unique = tuple(dict.fromkeys(names))
     if not unique:
-        raise ValueError('no metric was named')
+        raise InputError('no metric was named')
     for name in unique:
         if name not in METRIC_INFOS:
             close = difflib.get_close_matches(name, METRIC_INFOS, n=1, cutoff=0.5)
             hint = f', did you mean {close[0]!r}?' if close else ''
-            raise ValueError(
+            raise InputError(
                 f'unknown metric {name!r}{hint} Known metrics: {", ".join(METRIC_INFOS)}'
             )
     return unique
@@ -146,6 +150,16 @@ def _warn_of_constant_sources(ir: np.ndarray, vis: np.ndarray) -> None:
                 UndefinedMetricWarning,
                 stacklevel=3,
             )
+
+
+def _warn_of_constant_result(fused: np.ndarray) -> None:
+    if fused.min() == fused.max():
+        warnings.warn(
+            f'{CONSTANT_RESULT} ({fused.flat[0]}): it shows nothing of its sources, and its scores '
+            'mean nothing; fuse the pair again, or look at what wrote the file',
+            UndefinedMetricWarning,
+            stacklevel=3,
+        )
 
 
 def fusion_metrics(
@@ -171,7 +185,8 @@ def fusion_metrics(
         ValueError: The sizes differ, an image has an alpha channel, or a name is unknown.
 
     Warns:
-        UndefinedMetricWarning: A source is constant, or the image too small for a metric.
+        UndefinedMetricWarning: A source or the fused image is constant, or the image is too
+            small for a metric.
 
     Source: docs/metrics.md defines each metric; the convention is that of CDDFuse's evaluator.
 
@@ -186,6 +201,7 @@ def fusion_metrics(
     wanted = resolve_names(names)
     ir, vis, fused = luma_triple(ir, vis, fused)
     _warn_of_constant_sources(ir, vis)
+    _warn_of_constant_result(fused)
     values: dict[str, float] = {}
     for name in wanted:
         if name not in values:

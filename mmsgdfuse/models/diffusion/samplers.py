@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmsgdfuse.models.diffusion.schedules import NoiseSchedule, check_prediction_type
 from mmsgdfuse.registry import DIFFUSION_SCHEDULERS
+from mmsgdfuse.utils.errors import MissingPackageError
 
 # Below this nothing is left of the image. The cosine schedule's last steps go far beyond, and
 # would take a third of the timesteps.
@@ -275,7 +276,7 @@ def _find_scheduler(name: str) -> Any:
     try:
         return getattr(importlib.import_module('diffusers'), name)
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"sampling needs diffusers' {name}, which cannot be imported ({error}): "
             "pip install 'diffusers>=0.28'"
         ) from error

@@ -12,6 +12,7 @@ import torch
 from mmsgdfuse.models.fusers.base import BaseFuser
 from mmsgdfuse.registry import MODELS, SCOPE
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS
+from mmsgdfuse.utils.errors import InputTypeError
 from mmsgdfuse.utils.weights import load_weights, read_model_metadata
 
 
@@ -40,7 +41,7 @@ def load_fuser(
     with torch.random.fork_rng(devices=[]):
         fuser = MODELS.build(dict(deepcopy(config), _scope_=SCOPE))
     if not isinstance(fuser, BaseFuser):
-        raise TypeError(
+        raise InputTypeError(
             f"the config must be a fuser's, such as SGDFuse's, found {config.get('type')!r}"
         )
     if weights is not None:

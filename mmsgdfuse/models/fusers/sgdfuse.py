@@ -12,6 +12,7 @@ from mmsgdfuse.models.fusers.base import build_losses, joint_mask
 from mmsgdfuse.models.fusers.diffusion_fuser import DiffusionFuser
 from mmsgdfuse.registry import MODELS
 from mmsgdfuse.structures import FusionDataSample
+from mmsgdfuse.utils.errors import InputError
 
 INFERENCE_MODES = ('features', 'refine', 'sample')
 FEATURE_NOISES = ('random', 'seeded', 'none')
@@ -151,4 +152,4 @@ class SGDFuse(DiffusionFuser):
 
 def _check(fits: bool, argument: str, expected: object, found: object) -> None:
     if not fits:
-        raise ValueError(f'{argument} must be within {expected}, found {found!r}')
+        raise InputError(f'{argument} must be within {expected}, found {found!r}')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmsgdfuse.utils.errors import MMSGDFuseError
 
-class ReportError(ValueError):
+
+class ReportError(MMSGDFuseError, ValueError):
     """A page cannot be made of what was given; the message names the file and the remedy."""
