@@ -28,6 +28,7 @@ from mmsgdfuse.datasets.downstream import (
 )
 from mmsgdfuse.datasets.downstream.maps import IGNORED
 from mmsgdfuse.evaluation.tables import Cell, Table, format_number, place_marks
+from mmsgdfuse.utils.config_text import read_dumped_config
 from mmsgdfuse.utils.image_io import list_images, read_labels
 
 MEAN = 'mean'
@@ -97,8 +98,8 @@ def read_result(folder: str | Path, name: str | None = None) -> DownstreamResult
     folder = Path(folder)
     try:
         stem = Path(json.loads((folder / 'metrics.json').read_text())['config']).stem
-        cfg = Config.fromfile(folder / f'{stem}.py')
-    except (OSError, ValueError, KeyError) as error:
+        cfg = read_dumped_config(folder / f'{stem}.py')  # which may be someone else's
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabelError(
             f'{folder}: expected the results of tools/test.py with a config of '
             f'configs/downstream, found none that can be read ({error})'

@@ -35,7 +35,8 @@ def box_plot(scores: Scores, metric: str) -> Figure:
     axes = figure.add_subplot()
     drawn = axes.boxplot(
         columns,
-        tick_labels=list(scores.rows),
+        # a name with two $ would be set as a formula, or fail as one
+        tick_labels=[row.replace('$', r'\$') for row in scores.rows],
         showmeans=True,
         patch_artist=True,
         widths=0.6,
