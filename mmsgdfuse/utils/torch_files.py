@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any
 
@@ -44,12 +45,15 @@ def read_torch_file(path: str | os.PathLike, map_location: Any = 'cpu') -> Any:
     except OSError:
         raise
     except Exception as error:  # torch names no common base for what is wrong with a file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f'{path}: cannot be loaded safely, or is damaged; nothing in it was run. Give weights '
-            f"or a checkpoint of this package's training, or copy the file again. torch says: "
-            f'{reason}'
-        ) from error
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: object, error: Exception) -> ValueError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return ValueError(
+        f'{path}: cannot be loaded safely, or is damaged; nothing in it was run. Give weights or a '
+        f"checkpoint of this package's training, or copy the file again. torch says: {reason}"
+    )
 
 
 def without_code(checkpoint: Any) -> Any:
@@ -100,8 +104,11 @@ def _guard(module: ModuleType) -> None:
         """As mmengine's, but data only."""
         path = Path(os.path.expanduser(filename))
         if not path.is_file():
-            with _weights_only():
-                return without_code(original(cls, filename, map_location, logger))
+            try:
+                with _weights_only():
+                    return without_code(original(cls, filename, map_location, logger))
+            except UnpicklingError as error:
+                raise _refusal(filename, error) from error
         if path.suffix == '.safetensors':
             from mmsgdfuse.utils.weights import read_weights  # which imports this module
 
