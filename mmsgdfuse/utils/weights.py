@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from mmsgdfuse.utils.files import atomic_path
@@ -95,12 +95,12 @@ def read_weights(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, 
     """Tensors on the CPU and metadata of a file that :func:`load_weights` takes."""
     path = _existing(path)
     if path.suffix == '.safetensors':
+        metadata = read_metadata(path)
         try:
-            with safe_open(path, framework='pt') as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return state, _decode(path, file.metadata())
+            # bytes: a mapped file that is rewritten meanwhile would end the process
+            return load(path.read_bytes()), metadata
         except SafetensorError as error:
-            raise ValueError(f'{path}: is damaged ({error}); copy it again') from error
+            raise _damaged(path, error) from error
     return _read_checkpoint(path)
 
 
@@ -113,7 +113,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
         with safe_open(path, framework='pt') as file:
             return _decode(path, file.metadata())
     except SafetensorError as error:
-        raise ValueError(f'{path}: is damaged ({error}); copy it again') from error
+        raise _damaged(path, error) from error
 
 
 def read_model_metadata(path: str | os.PathLike) -> dict[str, Any]:
@@ -145,6 +145,10 @@ def read_model_metadata(path: str | os.PathLike) -> dict[str, Any]:
         if entry in metadata
     }
     return {**metadata, **checked}
+
+
+def _damaged(path: Path, error: SafetensorError) -> ValueError:
+    return ValueError(f'{path}: is damaged ({error}); copy it again')
 
 
 def _existing(path: str | os.PathLike) -> Path:
