@@ -3,13 +3,15 @@
 Importing the package makes its registries known to mmengine, so that any OpenMMLab
 config with ``custom_imports = dict(imports=['mmsgdfuse'])`` can build
 ``type='mmsgdfuse.SGDFuse'`` and every other registered class. The classes themselves
-are imported when a registry first looks for one.
+are imported when a registry first looks for one. From then on mmengine takes checkpoints as
+data only (SECURITY.md).
 """
 
 from mmsgdfuse import registry  # noqa: F401  (creates the child registries)
-from mmsgdfuse.utils import compat
+from mmsgdfuse.utils import compat, torch_files
 from mmsgdfuse.version import __version__
 
 __all__ = ['__version__']
 
 compat.prepare()
+torch_files.guard_runner()

@@ -92,6 +92,10 @@ def read_gallery(args: argparse.Namespace, found: Findings) -> list[Picture]:
         if folders is None:
             return []
         ir, vis, fused = folders
+        # the run's config names the folders, and it may be someone else's
+        print(f'images of {ir}, {vis} and {", ".join(map(str, fused.values()))}')
+        # the folders are named by the run's config, which may be someone else's
+        print(f'images of {ir}, {vis} and {", ".join(map(str, fused.values()))}')
     return build_gallery(ir, vis, fused, args.images, args.names, args.max_width)
 
 

@@ -18,14 +18,15 @@ from mmsgdfuse.apis.arrays import as_image, as_mask
 from mmsgdfuse.apis.recipe import Recipe
 from mmsgdfuse.datasets.transforms import GenerateMasks, PackFusionInputs
 from mmsgdfuse.masks import BaseMaskGenerator
-from mmsgdfuse.models.fusers import BaseFuser, StudentFuser
+from mmsgdfuse.models.fusers import BaseFuser, StudentFuser, load_fuser
 from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
 from mmsgdfuse.registry import MASK_GENERATORS, SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
 from mmsgdfuse.utils.errors import InputError
+from mmsgdfuse.utils.header_config import registered_name
 from mmsgdfuse.utils.image_io import check_scaling, read_infrared, read_labels, read_visible
-from mmsgdfuse.utils.weights import load_weights, read_model_metadata
+from mmsgdfuse.utils.weights import load_weights
 from mmsgdfuse.visualization import fusion_panel
 
 MIN_SIDE = 32
@@ -144,7 +145,10 @@ class FusionInferencer:
             start_timestep=start_timestep,
         )
         self.model.eval().to(self.device)
-        self._mask_transforms = _build_masks(configured if masks is None else masks, mask_cache)
+        if masks is None and config is None:
+            self._mask_transforms = _build_masks_of_header(configured, mask_cache, weights)
+        else:
+            self._mask_transforms = _build_masks(configured if masks is None else masks, mask_cache)
         self._pack = PackFusionInputs()
 
     def __call__(
@@ -278,7 +282,8 @@ def _load(
         recipe = Recipe.from_config(config)
     else:
         weights = _shipped_weights(mode) if weights is None else weights
-        recipe = Recipe.from_metadata(read_model_metadata(weights))
+        recipe = Recipe.from_file(weights)
+        return load_fuser(weights=weights).eval(), recipe.masks
     return recipe.build_model(weights), recipe.masks
 
 
@@ -323,12 +328,24 @@ def _build_masks(
     transforms = []
     for entry in [masks] if isinstance(masks, Mapping) else masks:
         cfg = dict(entry)
-        if MASK_GENERATORS.get(cfg['type']) is not None:
+        if registered_name(cfg['type'], MASK_GENERATORS) is not None:
             cfg = dict(type='GenerateMasks', ir=cfg, vis=cfg)
         if cfg['type'].rsplit('.', 1)[-1] == 'GenerateMasks':
             cfg['cache_dir'] = cache_dir
         transforms.append(TRANSFORMS.build(dict(cfg, _scope_=SCOPE)))
     return transforms
+
+
+def _build_masks_of_header(
+    masks: Masks, cache_dir: str | os.PathLike | None, weights: object
+) -> list[Callable[[dict[str, Any]], dict[str, Any]]]:
+    try:
+        return _build_masks(masks, cache_dir)
+    except (AttributeError, KeyError, TypeError) as error:  # any arguments may stand there
+        raise ValueError(
+            f"{weights}: the header's masks cannot be built ({type(error).__name__}: {error}); "
+            'give masks of your own, or export the weights again'
+        ) from error
 
 
 def _visible(vis: Source) -> np.ndarray:

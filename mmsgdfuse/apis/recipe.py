@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from mmsgdfuse.models.fusers import BaseFuser, load_fuser
 from mmsgdfuse.utils.errors import InputError, InputTypeError
-from mmsgdfuse.utils.weights import TRAINING_ONLY
+from mmsgdfuse.utils.weights import TRAINING_ONLY, read_model_metadata
 
 # the inferencer reads and packs by itself; what is between the two in a test pipeline makes masks
 _READING_AND_PACKING = ('LoadPair', 'PackFusionInputs')
@@ -64,8 +64,30 @@ class Recipe:
             ) from error
 
     @classmethod
+    def from_file(cls, weights: str | os.PathLike) -> Recipe:
+        """Read a recipe out of the header of weights, which may come from anyone.
+
+        Args:
+            weights: ``*.safetensors`` that tools/model_converters/export_weights.py wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is damaged, has no recipe, or the recipe names what a file may not
+                name, see :func:`~mmsgdfuse.utils.header_config.check_header_config`.
+        """
+        metadata = read_model_metadata(weights)
+        if 'masks' not in metadata:
+            raise ValueError(
+                f'{weights}: the header does not say where the masks come from; export the weights '
+                'again with tools/model_converters/export_weights.py, or give the config, too'
+            )
+        return cls.from_metadata(metadata)
+
+    @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Recipe:
         """Read a recipe back from where :meth:`to_metadata` put it.
+
+        Nothing is checked: use :meth:`from_file` for a file that may come from others.
 
         Raises:
             KeyError: It is not there.

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-import torch
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.logging import print_log
 
-from mmsgdfuse.utils.compat import allow_safe_resume
 from mmsgdfuse.utils.files import atomic_path
+from mmsgdfuse.utils.torch_files import read_torch_file
+from mmsgdfuse.utils.weights import read_weights
 
 ATOMIC_BACKEND = 'mmsgdfuse_atomic'
 
@@ -69,9 +69,23 @@ def epoch_checkpoints(work_dir: str | Path) -> list[Path]:
 
 
 def read_checkpoint(path: str | Path) -> dict:
-    """A checkpoint of mmengine's Runner, loaded safely and to the CPU."""
-    allow_safe_resume()
-    return torch.load(path, map_location='cpu', weights_only=True)
+    """A checkpoint of mmengine's Runner, loaded safely and to the CPU.
+
+    Args:
+        path: ``*.pth``; or ``*.safetensors``, which have weights alone.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, unsafe to load, or no checkpoint.
+    """
+    if Path(path).suffix == '.safetensors':
+        return dict(state_dict=read_weights(path)[0], meta={})
+    checkpoint = read_torch_file(path)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get('state_dict'), dict):
+        raise ValueError(
+            f'{path}: is no checkpoint of a training run; give an epoch_N.pth of tools/train.py'
+        )
+    return checkpoint
 
 
 def latest_checkpoint(work_dir: str | Path) -> tuple[Path, int] | None:

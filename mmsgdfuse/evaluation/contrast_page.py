@@ -104,6 +104,9 @@ def contrast_page(
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        # no script, and nothing from elsewhere
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n'
         f'<body><h1>{html.escape(title)}</h1><p>{about}</p>\n'

@@ -28,6 +28,7 @@ from mmsgdfuse.datasets.downstream import (
 )
 from mmsgdfuse.datasets.downstream.maps import IGNORED
 from mmsgdfuse.evaluation.tables import Cell, Table, format_number, place_marks
+from mmsgdfuse.utils.config_text import read_dumped_config
 from mmsgdfuse.utils.image_io import list_images, read_labels
 
 MEAN = 'mean'
@@ -97,12 +98,18 @@ def read_result(folder: str | Path, name: str | None = None) -> DownstreamResult
     folder = Path(folder)
     try:
         stem = Path(json.loads((folder / 'metrics.json').read_text())['config']).stem
-        cfg = Config.fromfile(folder / f'{stem}.py')
-    except (OSError, ValueError, KeyError) as error:
+        cfg = read_dumped_config(folder / f'{stem}.py')  # which may be someone else's
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LabelError(
             f'{folder}: expected the results of tools/test.py with a config of '
             f'configs/downstream, found none that can be read ({error})'
         ) from error
+    lacking = [key for key in ('model', 'test_dataloader', 'test_evaluator') if not cfg.get(key)]
+    if lacking:
+        raise LabelError(
+            f'{folder / stem}.py: expected the config of a test, found none: it lacks '
+            f'{", ".join(lacking)}; test again with tools/test.py'
+        )
     check_config(cfg, ('test',))
     classes = tuple(_dataset(cfg)['metainfo']['classes'])
     kinds = {metric['type'].rpartition('.')[2]: metric for metric in _evaluators(cfg)}
@@ -138,7 +145,7 @@ def score_boxes(truth: Path, predictions: Path) -> tuple[dict[str, dict[str, flo
         Percent by metric and class, and the annotations scored against.
 
     Raises:
-        LabelError: ``truth`` does not exist.
+        LabelError: ``truth`` does not exist, or a file is damaged.
 
     Source: pycocotools, which mmdet's CocoMetric uses too.
     """
@@ -147,11 +154,19 @@ def score_boxes(truth: Path, predictions: Path) -> tuple[dict[str, dict[str, flo
 
     if not truth.is_file():
         raise LabelError(f'{truth}: no such file; run the test again with tools/test.py')
-    found = json.loads(predictions.read_text()) if predictions.is_file() else []
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells of its progress
-        document = COCO(str(truth))
-        if found:
-            scored = COCOeval(document, document.loadRes(found), 'bbox')
+    try:
+        found = json.loads(predictions.read_text()) if predictions.is_file() else []
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells of its progress
+            document = COCO(str(truth))
+            results = document.loadRes(found) if found else None
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
+        raise LabelError(
+            f'{truth}, {predictions}: expected a COCO document and results of its images '
+            f'({error!r}); test again with tools/test.py'
+        ) from error
+    with contextlib.redirect_stdout(io.StringIO()):
+        if results is not None:
+            scored = COCOeval(document, results, 'bbox')
             scored.evaluate()
             scored.accumulate()
             precision = scored.eval['precision'][:, :, :, 0, -1]  # overlap, recall, class

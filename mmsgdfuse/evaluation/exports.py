@@ -11,14 +11,34 @@ from typing import Any
 from mmsgdfuse.evaluation.comparison import Difference, mean_ranks, ranks
 from mmsgdfuse.evaluation.scores import Scores
 
+_FORMULA_STARTS = ('=', '+', '-', '@', '\t', '\r')
+
 
 def to_csv(rows: list[list[Any]]) -> str:
-    """Rows, the head among them, as CSV text; NaN is left empty."""
+    """Rows, the head among them, as CSV text.
+
+    NaN is left empty. Text that a spreadsheet would take for a formula, such as an image's name
+    that begins with ``=``, gets an apostrophe in front.
+    """
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator='\n').writerows(
-        [['' if isinstance(v, float) and math.isnan(v) else v for v in row] for row in rows]
-    )
+    csv.writer(buffer, lineterminator='\n').writerows([map(_cell, row) for row in rows])
     return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return ''
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS) and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def means_csv(scores: Scores) -> str:

@@ -216,7 +216,7 @@ def to_markdown(table: Table) -> str:
     """A table in Markdown: the best in bold, the second underlined.
 
     Args:
-        table: The table.
+        table: The table; its names are shown as they are, whatever markup is in them.
 
     Returns:
         Lines of text, the footnotes below as a list.
@@ -224,14 +224,24 @@ def to_markdown(table: Table) -> str:
     marks = {0: '{}', 1: '**{}**', 2: '<u>{}</u>'}
 
     def line(entries: Sequence[str]) -> str:
-        return f'| {" | ".join(entry.replace("|", chr(92) + "|") for entry in entries)} |'
+        return f'| {" | ".join(entries)} |'
 
-    lines = [line(table.head), line(['---'] + ['---:'] * (len(table.head) - 1))]
+    lines = [
+        line([_literal(entry) for entry in table.head]),
+        line(['---'] + ['---:'] * (len(table.head) - 1)),
+    ]
     for label, cells in zip(table.labels, table.cells):
-        lines.append(line([label, *(marks[cell.place].format(cell.text) for cell in cells)]))
+        texts = [marks[cell.place].format(cell.text.replace('|', r'\|')) for cell in cells]
+        lines.append(line([_literal(label), *texts]))
     if table.footnotes:
         lines += ['', *(f'- {note}' for note in table.footnotes)]
     return '\n'.join(lines) + '\n'
+
+
+def _literal(text: str) -> str:
+    """A name in Markdown: no tag, link or picture, and on one line."""
+    text = ' '.join(text.split()).replace('<', '&lt;')
+    return ''.join(f'\\{character}' if character in '|[]`' else character for character in text)
 
 
 def _escape(text: str) -> str:

@@ -88,7 +88,7 @@ class MaskCache:
             )
         try:
             cache = cls(folder.parent, json.loads(path.read_text(encoding='utf-8')))
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise InputError(
                 f'{path} is damaged ({error}): delete it and generate again'
             ) from error

@@ -8,13 +8,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError  # what torch.load raises for a file that is none of its own
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
+from mmsgdfuse.utils.torch_files import read_torch_file
 
 CHECKPOINT_FOLDER = 'checkpoints'
 
@@ -123,9 +122,9 @@ def read_state_dict(path: str | Path, model_type: str) -> dict[str, Tensor]:
     """
     require_checkpoint(path, model_type)
     try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        reason = str(error).partition('\n')[0]
+        state = read_torch_file(path)
+    except (ValueError, OSError) as error:
+        reason = str(error.__cause__ or error).partition('\n')[0]
         raise CheckpointError(
             f'{path}: damaged, or no checkpoint of weights alone ({reason}); delete it and '
             f'{_remedy(model_type)}'

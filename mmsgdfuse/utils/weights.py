@@ -7,22 +7,23 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from mmsgdfuse.utils.compat import allow_safe_resume
 from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.files import atomic_path
+from mmsgdfuse.utils.header_config import ENTRIES, check_header_config
+from mmsgdfuse.utils.torch_files import read_torch_file
 
 TRAINING_ONLY = ('losses', 'noise_loss', 'distillation', 'teacher', 'restoration_loss')
 _METADATA_KEY = 'mmsgdfuse'
 _CHECKPOINT_META = ('experiment_name', 'epoch', 'iter', 'seed')
 _SHOWN = 3
+_MAX_METADATA = 2**20  # characters; a config has some thousands
 
 
 def save_weights(
@@ -43,7 +44,8 @@ def save_weights(
         dtype: What floating-point weights are stored as. Default ``torch.float16``.
 
     Raises:
-        ValueError: The suffix is another one, or a weight is not finite as ``dtype``.
+        ValueError: The suffix is another one, a weight is not finite as ``dtype``, or
+            ``metadata`` has more than a million characters.
         TypeError: ``metadata`` is not JSON-able.
     """
     path = Path(path)
@@ -60,6 +62,8 @@ def save_weights(
         tensors[name] = tensor.detach().cpu().contiguous()
     # one entry, since the order in which safetensors writes several changes from run to run
     header = {_METADATA_KEY: json.dumps(dict(metadata or {}), sort_keys=True)}
+    if len(header[_METADATA_KEY]) > _MAX_METADATA:
+        raise InputError(f'{path}: metadata has more than {_MAX_METADATA:,} characters; note less')
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, header))
@@ -92,12 +96,12 @@ def read_weights(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, 
     """Tensors on the CPU and metadata of a file that :func:`load_weights` takes."""
     path = _existing(path)
     if path.suffix == '.safetensors':
+        metadata = read_metadata(path)
         try:
-            with safe_open(path, framework='pt') as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return state, _decode(file.metadata())
+            # bytes: a mapped file that is rewritten meanwhile would end the process
+            return load(path.read_bytes()), metadata
         except SafetensorError as error:
-            raise InputError(f'{path}: is damaged ({error}); copy it again') from error
+            raise _damaged(path, error) from error
     return _read_checkpoint(path)
 
 
@@ -108,20 +112,27 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
         return {}
     try:
         with safe_open(path, framework='pt') as file:
-            return _decode(file.metadata())
+            return _decode(path, file.metadata())
     except SafetensorError as error:
-        raise InputError(f'{path}: is damaged ({error}); copy it again') from error
+        raise _damaged(path, error) from error
 
 
 def read_model_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """The metadata of a file that holds, as ``model``, the config of what it is for.
 
+    The file may come from anyone: ``model`` and ``masks`` are checked by
+    :func:`~mmsgdfuse.utils.header_config.check_header_config` before anyone builds from them.
+
     Args:
         path: ``*.safetensors`` that tools/model_converters/export_weights.py wrote.
 
+    Returns:
+        The metadata; each ``type`` in ``model`` and ``masks`` has our scope.
+
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or does not hold that config.
+        ValueError: It is damaged, does not hold that config, or the config names what a file may
+            not name.
     """
     metadata = read_metadata(path)
     if 'model' not in metadata:
@@ -129,7 +140,16 @@ def read_model_metadata(path: str | os.PathLike) -> dict[str, Any]:
             f'{path}: does not say which model it is for; give the config that it was trained with '
             'as well, or weights that tools/model_converters/export_weights.py wrote'
         )
-    return metadata
+    checked = {
+        entry: check_header_config(entry, metadata[entry], path)
+        for entry in ENTRIES
+        if entry in metadata
+    }
+    return {**metadata, **checked}
+
+
+def _damaged(path: Path, error: SafetensorError) -> ValueError:
+    return InputError(f'{path}: is damaged ({error}); copy it again')
 
 
 def _existing(path: str | os.PathLike) -> Path:
@@ -139,26 +159,37 @@ def _existing(path: str | os.PathLike) -> Path:
     return path
 
 
-def _decode(header: Mapping[str, str] | None) -> dict[str, Any]:
-    return json.loads((header or {}).get(_METADATA_KEY, '{}'))
+def _decode(path: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
+    text = (header or {}).get(_METADATA_KEY, '{}')
+    try:
+        if len(text) > _MAX_METADATA:
+            raise InputError(f'it has more than {_MAX_METADATA:,} characters')
+        metadata = json.loads(text)
+        if not isinstance(metadata, dict):
+            raise InputError(f'it holds a {type(metadata).__name__} instead of names and values')
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: the header's metadata cannot be read ({error}); copy the file again, or "
+            'export it with tools/model_converters/export_weights.py'
+        ) from error
+    return metadata
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not zipfile.is_zipfile(path):
         raise InputError(f'{path}: is damaged, or neither *.safetensors nor a file of torch.save')
-    allow_safe_resume()
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError) as error:
-        raise InputError(
-            f'{path}: cannot be loaded safely, or is damaged; give weights or a checkpoint of '
-            f"this package's training. torch says: {str(error).splitlines()[0]}"
-        ) from error
+    content = read_torch_file(path)
     state = content.get('state_dict', content) if isinstance(content, dict) else None
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not state or not all(map(_is_weight, state.items())):
         raise InputError(f'{path}: holds no weights, neither as state_dict nor by itself')
-    meta = content.get('meta', {})
+    meta = content.get('meta')
+    meta = meta if isinstance(meta, dict) else {}
     return state, {key: meta[key] for key in _CHECKPOINT_META if key in meta}
+
+
+def _is_weight(item: tuple[object, object]) -> bool:
+    name, value = item
+    return isinstance(name, str) and isinstance(value, Tensor)
 
 
 def _for_inference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

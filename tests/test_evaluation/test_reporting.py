@@ -193,7 +193,8 @@ def test_page_is_self_contained_and_shows_the_pictures(evaluated, folders):
     sources = re.findall(r'src="([^"]*)"', page)
     assert len(sources) == 8
     assert all(source.startswith('data:image/jpeg;base64,') for source in sources)
-    assert 'http' not in page
+    assert 'http:' not in page
+    assert 'https:' not in page
     worst = largest_differences(evaluated[0], 'bright', 'noisy', 'EN', 1)[0][0]
     shown = cv2.imdecode(
         np.frombuffer(base64.b64decode(sources[1].split(',')[1]), np.uint8), cv2.IMREAD_COLOR

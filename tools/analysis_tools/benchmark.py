@@ -334,7 +334,7 @@ def plan(args: argparse.Namespace, recipe: Recipe) -> tuple[list[Job], list[Job]
 def read_recipe(config: str | None, weights: str | None) -> Recipe:
     """Model and masks as the arguments say; the default is the compact SGDFuse."""
     if config is None and weights is not None and 'model' in read_metadata(weights):
-        return Recipe.from_metadata(read_metadata(weights))
+        return Recipe.from_file(weights)
     return Recipe.from_config(config or DEFAULT_CONFIG)
 
 

@@ -30,6 +30,10 @@ _ROUNDING = 1.0
 _MIN_SIDE = 1.0
 # objects may have parts, which have names and boxes of their own
 _OF_AN_OBJECT = re.compile(r'annotation/object/(bndbox/)?\w+')
+# an annotation has four levels
+_MAX_DEPTH = 16
+# digits of a side in pixels; Python refuses to read numbers of thousands of digits
+_SIDE_DIGITS = 9
 _VOC_CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
@@ -119,6 +123,8 @@ def read_voc(
         elements = _xml_elements(path.read_bytes())
     except (OSError, expat.ExpatError) as error:
         return [], [_unreadable(path, f'is not well-formed XML ({error}); copy it again')]
+    except ValueError as error:
+        return [], [_unreadable(path, f'is no VOC annotation: {error}; write it anew')]
     names = {element.path for element in elements}
     if 'annotation' not in names:
         found = elements[-1].path if elements else 'nothing'
@@ -165,7 +171,13 @@ def _xml_elements(content: bytes) -> list[_Element]:
     opened: list[_Element] = []
     closed: list[_Element] = []
 
+    def refuse_entity(*_declaration: object) -> None:
+        # a few lines of entities that name one another expand to gigabytes
+        raise ValueError('it declares entities')
+
     def start(name: str, _attributes: object) -> None:
+        if len(opened) == _MAX_DEPTH:
+            raise ValueError(f'its elements are nested more than {_MAX_DEPTH} levels deep')
         parent = f'{opened[-1].path}/' if opened else ''
         opened.append(_Element(parent + name, parser.CurrentLineNumber))
 
@@ -175,6 +187,7 @@ def _xml_elements(content: bytes) -> list[_Element]:
     def text(data: str) -> None:
         opened[-1].text += data
 
+    parser.EntityDeclHandler = refuse_entity
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = text
@@ -186,7 +199,9 @@ def _stated_size(elements: Sequence[_Element]) -> tuple[int, int] | None:
     sides = {element.path: element.text.strip() for element in elements}
     height = sides.get('annotation/size/height', '')
     width = sides.get('annotation/size/width', '')
-    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else None
+    if not all(side.isdecimal() and len(side) <= _SIDE_DIGITS for side in (height, width)):
+        return None
+    return int(height), int(width)
 
 
 def _add_object(

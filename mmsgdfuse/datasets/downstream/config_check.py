@@ -121,7 +121,7 @@ def _check_categories(path: Path, classes: Sequence[str]) -> list[str]:
         content = json.loads(path.read_text(encoding='utf-8'))
         found = [category['name'] for category in content['categories']]
         names = [Path(image['file_name']).stem for image in content['images']]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LabelError(
             f'{path}: expected a COCO document with images and categories ({error!r})'
         ) from error

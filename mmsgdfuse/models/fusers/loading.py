@@ -33,17 +33,44 @@ def load_fuser(
         FileNotFoundError: There is no such file of weights.
         TypeError: The config is not one of a fuser.
         ValueError: The weights do not say which model they are for and ``config`` does not
-            either, or they are those of another model, such as another training phase's.
+            either, their header names what a file may not name, or they are those of another
+            model, such as another training phase's.
     """
-    if config is None:
+    if config is not None:
+        fuser = _build(config)
+    else:
         weights = DEFAULT_WEIGHTS if weights is None else weights
-        config = read_model_metadata(weights)['model']
+        fuser = _build_from_header(weights)
+    if weights is not None:
+        load_weights(fuser, weights)
+    return fuser
+
+
+def _build(config: Mapping[str, Any]) -> BaseFuser:
     with torch.random.fork_rng(devices=[]):
         fuser = MODELS.build(dict(deepcopy(config), _scope_=SCOPE))
     if not isinstance(fuser, BaseFuser):
         raise InputTypeError(
             f"the config must be a fuser's, such as SGDFuse's, found {config.get('type')!r}"
         )
-    if weights is not None:
-        load_weights(fuser, weights)
     return fuser
+
+
+def _build_from_header(weights: str | os.PathLike) -> BaseFuser:
+    config = read_model_metadata(weights)['model']
+    name = config.get('type')
+    # asked before anything is built: another class might read files of its own
+    if name is None or not issubclass(MODELS.get(name), BaseFuser):
+        raise ValueError(
+            f"{weights}: the header's model must be a fuser, such as SGDFuse, found {name!r}; "
+            'export the weights of one with tools/model_converters/export_weights.py'
+        )
+    try:
+        return _build(config)
+    except ImportError:  # of a package that only some models need
+        raise
+    except Exception as error:  # arguments of any kind stand there
+        raise ValueError(
+            f"{weights}: the header's model cannot be built ({type(error).__name__}: {error}); the "
+            'file is damaged, or made by another version of mmsgdfuse'
+        ) from error

@@ -28,7 +28,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f'{path}: cannot be read as JSON ({error}); write it anew') from error
 
 
@@ -39,7 +39,11 @@ def is_evaluation(document: Any) -> bool:
 
 def is_test(document: Any) -> bool:
     """Whether a JSON document is one of tools/test.py."""
-    return isinstance(document, dict) and {'checkpoint', 'metrics'} <= document.keys()
+    return (
+        isinstance(document, dict)
+        and {'checkpoint', 'metrics'} <= document.keys()
+        and isinstance(document['metrics'], dict)
+    )
 
 
 def evaluation_tables(path: Path, document: Mapping[str, Any]) -> list[Table]:
@@ -59,7 +63,7 @@ def evaluation_tables(path: Path, document: Mapping[str, Any]) -> list[Table]:
             metric_table(scores),
             *(difference_table(method, scores, differences) for method in scores.methods),
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ReportError(
             f'{path}: is no complete evaluation ({error!r}); write it anew with tools/evaluate.py'
         ) from error
@@ -94,7 +98,13 @@ def _without_prefix(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(row: Mapping[str, Any]) -> str:
-    found = sorted({int(value) for name, value in row.items() if name.endswith('_count')})
+    found = sorted(
+        {
+            int(value)
+            for name, value in row.items()
+            if name.endswith('_count') and isinstance(value, (int, float)) and math.isfinite(value)
+        }
+    )
     return ' .. '.join(dict.fromkeys(str(count) for count in found[:1] + found[-1:]))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmsgdfuse.utils.config_text import read_dumped_config
 from mmsgdfuse.visualization.report.errors import ReportError
 
 LOG = Path('vis_data', 'scalars.json')
@@ -47,12 +48,12 @@ class PhaseLog:
         """The settings that a reader asks for first, as far as the configuration has them."""
         cfg = self.config or Config()
         facts = {
-            'model': cfg.get('model', {}).get('type'),
+            'model': value_at(cfg, 'model', 'type'),
             'trained': self._trained(cfg),
-            'batch size': cfg.get('train_dataloader', {}).get('batch_size'),
+            'batch size': value_at(cfg, 'train_dataloader', 'batch_size'),
             'optimizer': _describe_optimizer(cfg),
             'losses': _describe_losses(cfg),
-            'seed': cfg.get('randomness', {}).get('seed'),
+            'seed': value_at(cfg, 'randomness', 'seed'),
         }
         return {name: str(value) for name, value in facts.items() if value not in (None, '')}
 
@@ -60,7 +61,7 @@ class PhaseLog:
         if not self.training:
             return ''
         last = self.training[-1]
-        planned = (cfg.get('train_cfg') or {}).get('max_epochs')
+        planned = value_at(cfg, 'train_cfg', 'max_epochs')
         epochs = f'epoch {last["epoch"]}' if 'epoch' in last else ''
         of = f' of {planned}' if epochs and planned else ''
         return f'{epochs}{of}, iteration {last["step"]}'.lstrip(', ')
@@ -84,13 +85,8 @@ def read_phase(name: str, runs: list[Path]) -> PhaseLog:
         training = _continue(training, [entry for entry in entries if _is_training(entry)])
         validation = _continue(validation, [entry for entry in entries if _is_validation(entry)])
     configs = [run / CONFIG for run in runs if (run / CONFIG).is_file()]
-    return PhaseLog(
-        name,
-        training,
-        validation,
-        read_config(configs[-1]) if configs else None,
-        configs[-1].read_text(encoding='utf-8') if configs else '',
-    )
+    config = read_config(configs[-1]) if configs else None
+    return PhaseLog(name, training, validation, config, config.text if config else '')
 
 
 def read_log(path: Path) -> list[Entry]:
@@ -101,14 +97,20 @@ def read_log(path: Path) -> list[Entry]:
     Raises:
         ReportError: Another line is damaged.
     """
-    lines = path.read_text(encoding='utf-8').splitlines()
+    try:
+        lines = path.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReportError(f'{path}: cannot be read ({error}); remove the file') from error
     entries = []
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
             if not isinstance(entry, dict) or not isinstance(entry.get('step'), int):
                 raise ValueError('it is no object with a step')
-        except ValueError as error:
+            for name, value in entry.items():
+                if 'loss' in name and not isinstance(value, (int, float)):
+                    raise ValueError(f'its {name} is no number')
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break
             raise ReportError(
@@ -119,15 +121,24 @@ def read_log(path: Path) -> list[Entry]:
 
 
 def read_config(path: Path) -> Config:
-    """A configuration that a run left, without importing what it names.
+    """A configuration that a run left, without executing or importing anything.
 
     Raises:
         ReportError: It cannot be read.
     """
     try:
-        return Config.fromfile(path, import_custom_modules=False)
-    except Exception as error:  # the file is Python, and may raise anything
-        raise ReportError(f'{path}: is no configuration ({error}); remove the file') from error
+        return read_dumped_config(path)
+    except OSError as error:
+        raise ReportError(f'{path}: cannot be read ({error.strerror}); remove the file') from error
+    except ValueError as error:
+        raise ReportError(str(error)) from error
+
+
+def value_at(node: Any, *keys: str) -> Any:
+    """A value deep in a configuration that may be of any form; None where there is none."""
+    for key in keys:
+        node = node.get(key) if isinstance(node, (Config, dict)) else None
+    return node
 
 
 def _continue(earlier: list[Entry], later: list[Entry]) -> list[Entry]:
@@ -145,13 +156,21 @@ def _is_validation(entry: Entry) -> bool:
 
 
 def _describe_optimizer(cfg: Config) -> str:
-    optimizer = cfg.get('optim_wrapper', {}).get('optimizer', {})
-    rate = f', learning rate {optimizer["lr"]:g}' if 'lr' in optimizer else ''
-    return f'{optimizer["type"]}{rate}' if 'type' in optimizer else ''
+    name = value_at(cfg, 'optim_wrapper', 'optimizer', 'type')
+    rate = _number(value_at(cfg, 'optim_wrapper', 'optimizer', 'lr'))
+    return f'{name or ""}{f", learning rate {rate}" if name and rate else ""}'
 
 
 def _describe_losses(cfg: Config) -> str:
-    losses = cfg.get('model', {}).get('losses') or {}
+    losses = value_at(cfg, 'model', 'losses')
     return ', '.join(
-        f'{loss.get("loss_weight", 1):g} {name} ({loss["type"]})' for name, loss in losses.items()
+        f'{_number(loss.get("loss_weight", 1))} {name} ({loss["type"]})'
+        for name, loss in (losses.items() if isinstance(losses, dict) else ())
+        if isinstance(loss, dict) and 'type' in loss
     )
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return ''
+    return f'{value:g}' if isinstance(value, (int, float)) else str(value)

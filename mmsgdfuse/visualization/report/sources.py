@@ -12,7 +12,14 @@ from mmengine.config import Config
 
 from mmsgdfuse.visualization.report.errors import ReportError
 from mmsgdfuse.visualization.report.metrics import is_evaluation, is_test, read_json
-from mmsgdfuse.visualization.report.run import CONFIG, LOG, PhaseLog, read_config, read_phase
+from mmsgdfuse.visualization.report.run import (
+    CONFIG,
+    LOG,
+    PhaseLog,
+    read_config,
+    read_phase,
+    value_at,
+)
 
 #: What tools/evaluate.py and tools/test.py call their results.
 DOCUMENTS = ('evaluation.json', 'metrics.json')
@@ -83,13 +90,13 @@ def find_folders(found: Findings) -> tuple[Path, Path, dict[str, Path]] | None:
 
 
 def _folders_of_test(cfg: Config) -> tuple[Path, Path, Path] | None:
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
-    prefix = dataset.get('data_prefix', {})
-    fused = cfg.get('default_hooks', {}).get('visualization', {}).get('out_dir')
-    if fused is None or not {'ir', 'vis'} <= prefix.keys():
+    dataset = value_at(cfg, 'test_dataloader', 'dataset')
+    ir, vis = (value_at(dataset, 'data_prefix', key) for key in ('ir', 'vis'))
+    fused = value_at(cfg, 'default_hooks', 'visualization', 'out_dir')
+    if not all(isinstance(part, str) for part in (ir, vis, fused)):
         return None
-    root = Path(dataset.get('data_root') or '')
-    folders = root / prefix['ir'], root / prefix['vis'], Path(fused)
+    root = Path(str(value_at(dataset, 'data_root') or ''))
+    folders = root / ir, root / vis, Path(fused)
     return folders if all(folder.is_dir() for folder in folders) else None
 
 
