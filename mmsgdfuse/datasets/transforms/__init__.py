@@ -1,5 +1,6 @@
 """Transforms of infrared-visible pairs."""
 
+from mmsgdfuse.datasets.transforms.degradations import DegradePair
 from mmsgdfuse.datasets.transforms.downstream import LoadInfrared, StackPair
 from mmsgdfuse.datasets.transforms.geometry import (
     RandomCropPair,
@@ -20,6 +21,7 @@ from mmsgdfuse.datasets.transforms.photometric import PhotometricJitter
 
 __all__ = [
     'AugmentMasks',
+    'DegradePair',
     'DropMask',
     'GenerateMasks',
     'LoadInfrared',
