@@ -38,7 +38,11 @@ from mmsgdfuse.evaluation.baselines import BASELINES, baseline_image
 from mmsgdfuse.evaluation.classical_restoration import restore_pair
 from mmsgdfuse.evaluation.exports import to_json
 from mmsgdfuse.evaluation.functional import to_luma
-from mmsgdfuse.evaluation.restoration import RESTORATION_METRICS, score_restoration
+from mmsgdfuse.evaluation.restoration import (
+    OWN_METRICS,
+    RESTORATION_METRICS,
+    score_restoration,
+)
 from mmsgdfuse.evaluation.summary import summarise
 from mmsgdfuse.evaluation.tables import Cell, Table, format_number, place_marks, to_markdown
 from mmsgdfuse.utils.files import write_text
@@ -344,7 +348,9 @@ def restoration_table(records: Sequence[dict], digits: int = 3) -> Table:
                 for images in group.values()
             ]
             shown = digits - 2 if metric.startswith('PSNR') else digits
-            places = place_marks(means, 1, [len(group) > 1] * len(means))
+            # of clean pairs the columns _own only say what restoring changes
+            ranked = len(group) > 1 and not (degradation == CLEAN and metric in OWN_METRICS)
+            places = place_marks(means, 1, [ranked] * len(means))
             columns.append([Cell(format_number(m, shown), p) for m, p in zip(means, places)])
         for method, cells in zip(group, zip(*columns)):
             labels.append(f'{degradation} {strength}'.strip())
@@ -355,8 +361,8 @@ def restoration_table(records: Sequence[dict], digits: int = 3) -> Table:
         cells=tuple(rows),
         rule_after=0,
         footnotes=(
-            '_own: against the fusion of the clean pair by the same method, without restoring; '
-            'the others against the clean sources',
+            '_own: against the fusion of the clean pair by the same method, without restoring',
+            'the other columns: against the clean sources',
         ),
     )
 
