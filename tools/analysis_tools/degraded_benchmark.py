@@ -5,9 +5,9 @@
         --given ir_noisy vi_blurred --degradations
     python tools/analysis_tools/degraded_benchmark.py data/MSRS/dev --step 40 \
         --methods maximum features classical+features ours=ours.safetensors \
-        --degradations infrared_sensor/- -/defocus --strengths medium heavy
+        --degradations infrared_sensor/clean clean/defocus --strengths medium heavy
 
-A degradation is written INFRARED/VISIBLE, with - for an image that stays clean. A method is a
+A degradation is written INFRARED/VISIBLE, with clean for an image that stays so. A method is a
 rule (visible, infrared, average, maximum), a mode of the shipped model (features, refine,
 sample, student) or NAME=WEIGHTS, with another mode NAME=WEIGHTS@MODE. With `classical+` before
 it the pair is restored first: columns levelled, non-local means, and Wiener's filter, which is
@@ -53,21 +53,21 @@ CLEAN, GIVEN = 'clean', 'as given'
 METHODS = ('average', 'maximum', 'features', 'student', 'classical+maximum', 'classical+features')
 DEGRADATIONS = (
     'gaussian_noise/gaussian_noise',
-    'column_stripes/-',
-    'row_stripes/-',
-    'dead_pixels/-',
-    'dead_lines/-',
-    'infrared_sensor/-',
-    '-/poisson_noise',
-    '-/defocus',
-    '-/motion_blur',
-    '-/low_light',
-    '-/haze',
-    '-/low_contrast',
-    '-/jpeg',
-    '-/video_blocks',
-    '-/visible_sensor',
-    '-/night_visible',
+    'column_stripes/clean',
+    'row_stripes/clean',
+    'dead_pixels/clean',
+    'dead_lines/clean',
+    'infrared_sensor/clean',
+    'clean/poisson_noise',
+    'clean/defocus',
+    'clean/motion_blur',
+    'clean/low_light',
+    'clean/haze',
+    'clean/low_contrast',
+    'clean/jpeg',
+    'clean/video_blocks',
+    'clean/visible_sensor',
+    'clean/night_visible',
     'infrared_sensor/visible_sensor',
 )
 
@@ -224,13 +224,13 @@ def build_conditions(names: Sequence[str], strengths: Sequence[str]) -> list[Con
     conditions = []
     for name in names:
         cameras = name.split('/')
-        if len(cameras) != 2 or cameras == ['-', '-']:
+        if len(cameras) != 2 or cameras == [CLEAN, CLEAN]:
             raise ValueError(
-                f'--degradations: write INFRARED/VISIBLE, with - for a clean image, found {name!r}'
+                f'--degradations: write INFRARED/VISIBLE, one of them may be clean, found {name!r}'
             )
         for strength in strengths:
             ir, vis = (
-                [] if camera == '-' else degradation_steps(camera, strength) for camera in cameras
+                [] if camera == CLEAN else degradation_steps(camera, strength) for camera in cameras
             )
             conditions.append(Condition(name, strength, (ir, vis)))
     return conditions
