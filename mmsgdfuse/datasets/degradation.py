@@ -298,7 +298,7 @@ def jpeg(image: np.ndarray, rng: np.random.Generator, quality: float) -> np.ndar
     if not ok:
         raise ValueError(f'an image of shape {image.shape} cannot be written as JPEG')
     flag = cv2.IMREAD_GRAYSCALE if image.shape[2] == 1 else cv2.IMREAD_COLOR
-    decoded = cv2.imdecode(code, flag).reshape(image.shape)
+    decoded = np.asarray(cv2.imdecode(code, flag)).reshape(image.shape)
     return decoded[..., ::-1].astype(np.float32)
 
 
