@@ -1,4 +1,4 @@
-"""Measure what methods make of degraded pairs: table of method, degradation and strength.
+r"""Measure what methods make of degraded pairs: table of method, degradation and strength.
 
     python tools/analysis_tools/degraded_benchmark.py data/MSRS/dev --step 40
     python tools/analysis_tools/degraded_benchmark.py data/M3SVD/dev/* --step 10 \
@@ -118,14 +118,12 @@ def blur_width(steps: Sequence[dict]) -> float:
 
     A disc of radius r has r / 2. A motion blur, which has a direction, counts as none.
     """
-    variance = sum(
-        step['sigma'] ** 2
-        if step['type'] == 'gaussian_blur'
-        else (step['radius'] / 2) ** 2
-        if step['type'] == 'defocus'
-        else 0.0
-        for step in steps
-    )
+    variance = 0.0
+    for step in steps:
+        if step['type'] == 'gaussian_blur':
+            variance += step['sigma'] ** 2
+        elif step['type'] == 'defocus':
+            variance += (step['radius'] / 2) ** 2
     return float(variance**0.5)
 
 
