@@ -68,6 +68,21 @@ def types_in(node: object) -> set[str]:
     return set()
 
 
+def measured_on(folder: str) -> bool:
+    """Whether a folder holds pairs that are for measuring only.
+
+    Beside ``dev`` and ``test`` these are the whole clips that the sequences of M3SVD/dev are cut
+    from.
+    """
+    return bool({'dev', 'test', '0111_1716', '0115_1847'} & set(Path(folder).parts))
+
+
+def test_the_clip_of_a_dev_sequence_counts_as_measured_on():
+    assert measured_on('M3SVD/video/0111_1716/ir')
+    assert measured_on('M3SVD/dev/0115_1847/ir_noisy')
+    assert not measured_on('M3SVD/train/0106_1743/ir')
+
+
 def test_there_are_entries_for_the_paper_and_for_a_cpu():
     assert {'sgdfuse_msrs.py', 'sgdfuse-compact_ivif.py'} <= {name_of(path) for path in ENTRIES}
 
@@ -115,6 +130,7 @@ class TestEach:
         cfg = Config.fromfile(path)
         trained_on = prefixes_in(cfg.train_dataloader)
         assert trained_on
+        assert not {folder for folder in trained_on if measured_on(folder)}
         for loader in (cfg.val_dataloader, cfg.test_dataloader):
             assert prefixes_in(loader)
             assert not trained_on & prefixes_in(loader)

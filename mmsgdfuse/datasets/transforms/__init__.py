@@ -1,6 +1,7 @@
 """Transforms of infrared-visible pairs."""
 
 from mmsgdfuse.datasets.transforms.degradation import RandomDegradePair
+from mmsgdfuse.datasets.transforms.degradations import DegradePair
 from mmsgdfuse.datasets.transforms.downstream import LoadInfrared, StackPair
 from mmsgdfuse.datasets.transforms.geometry import (
     RandomCropPair,
@@ -21,6 +22,7 @@ from mmsgdfuse.datasets.transforms.photometric import PhotometricJitter
 
 __all__ = [
     'AugmentMasks',
+    'DegradePair',
     'DropMask',
     'GenerateMasks',
     'LoadInfrared',

@@ -20,6 +20,7 @@ from mmsgdfuse.evaluation.functional.correlation import (
 from mmsgdfuse.evaluation.functional.edges import nabf, qabf
 from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple, to_luma
 from mmsgdfuse.evaluation.functional.information import mutual_information
+from mmsgdfuse.evaluation.functional.overshoot import overshoot
 from mmsgdfuse.evaluation.functional.quiet_regions import QRG_MIN_PIXELS, quiet_region_gain
 from mmsgdfuse.evaluation.functional.similarity import MS_SSIM_MIN_SIDE, ms_ssim, psnr, ssim
 from mmsgdfuse.evaluation.functional.statistics import (
@@ -47,6 +48,7 @@ __all__ = [
     'ms_ssim',
     'mutual_information',
     'nabf',
+    'overshoot',
     'psnr',
     'qabf',
     'quiet_region_gain',

@@ -17,6 +17,7 @@ from mmsgdfuse.evaluation.functional.correlation import (
 from mmsgdfuse.evaluation.functional.edges import nabf, qabf
 from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple
 from mmsgdfuse.evaluation.functional.information import mutual_information
+from mmsgdfuse.evaluation.functional.overshoot import overshoot
 from mmsgdfuse.evaluation.functional.quiet_regions import quiet_region_gain
 from mmsgdfuse.evaluation.functional.similarity import ms_ssim, psnr, ssim
 from mmsgdfuse.evaluation.functional.statistics import (
@@ -92,6 +93,13 @@ _INFOS = (
     MetricInfo('PSNR', 1, 'dB', 'peak 255, mean of the two errors', _against('PSNR', psnr)),
     MetricInfo('Nabf', -1, '', 'edges that no source explains', _against('Nabf', nabf)),
     MetricInfo('QRG', 0, '', 'noise gain in quiet regions', _against('QRG', quiet_region_gain)),
+    MetricInfo(
+        'Overshoot',
+        -1,
+        'grey levels',
+        "values beside strong edges beyond both sources'",
+        _against('Overshoot', overshoot),
+    ),
     MetricInfo('VIF_ir', 1, '', 'VIF against the infrared image', _fidelity, part_of='VIF'),
     MetricInfo('VIF_vi', 1, '', 'VIF against the visible image', _fidelity, part_of='VIF'),
     MetricInfo('MI_bits', 1, 'bits', 'MI with logarithms to base 2', _information, part_of='MI'),
