@@ -20,10 +20,13 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmsgdfuse.apis import MODES, FusionInferencer
+from mmsgdfuse.apis import MODES, FusionInferencer, FusionResult
 from mmsgdfuse.apis.sources import ImagePair, find_sources
+from mmsgdfuse.io import SCALINGS, InfraredReader
+from mmsgdfuse.io.infrared import SCOPES
+from mmsgdfuse.io.polarity import POLARITIES
 from mmsgdfuse.masks import CheckpointError
-from mmsgdfuse.utils.image_io import IMAGE_SUFFIXES, INFRARED_SCALINGS, write_image
+from mmsgdfuse.utils.image_io import IMAGE_SUFFIXES, write_image
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -86,16 +89,48 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     masks.add_argument('--mask-cache', metavar='FOLDER', help='keep generated masks in here')
 
-    infrared = parser.add_argument_group('16-bit infrared')
+    infrared = parser.add_argument_group(
+        'infrared',
+        'Files of 8 bits are used as they are; docs/cameras.md tells what cameras write.',
+    )
     infrared.add_argument(
         '--scaling',
-        choices=INFRARED_SCALINGS,
-        default='full',
-        help="how it becomes 0..255: all 16 bits, or each image's own range (default: full)",
+        choices=SCALINGS,
+        default='auto',
+        help='how more than 8 bits become 0..255: by what an image uses, without its defects, all '
+        'bits, its least and greatest value, or its percentiles (default: auto)',
     )
     infrared.add_argument(
         '--percentiles', type=float, nargs=2, default=(0.5, 99.5), metavar=('LOW', 'HIGH'),
         help="range of 'percentile', 0..100 (default: 0.5 99.5)",
+    )  # fmt: skip
+    infrared.add_argument(
+        '--range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
+        help='values that become 0 and 255: counts, or degrees where the file has them',
+    )  # fmt: skip
+    infrared.add_argument(
+        '--range-scope', choices=SCOPES, default='image',
+        help='what one range is for: each image, or all pairs of this run, which keeps the '
+        'frames of a sequence alike (default: image)',
+    )  # fmt: skip
+    infrared.add_argument(
+        '--polarity', choices=POLARITIES, default='white-hot',
+        help='what hot looks like; auto turns pictures that are clearly black-hot '
+        '(default: white-hot)',
+    )  # fmt: skip
+    infrared.add_argument(
+        '--palette', default='auto', metavar='NAME',
+        help="false colours: 'auto' finds the palette, 'luma' takes the luma of any colours, or "
+        "name it, or give a picture of the camera's temperature scale (default: auto)",
+    )  # fmt: skip
+    infrared.add_argument(
+        '--raw', metavar='LAYOUT',
+        help='infrared files without header, such as 640x512,uint16le or 640x512,uint16le,64 '
+        'with the bytes to skip',
+    )  # fmt: skip
+    parser.add_argument(
+        '--visible-bits', type=int, metavar='N',
+        help='bits that visible images of 16 bits use, 8 to 16 (default: told from each image)',
     )  # fmt: skip
     return parser.parse_args(argv)
 
@@ -122,6 +157,14 @@ class Report:
     skipped: int = 0
     unread: list[str] = field(default_factory=list)
     interrupted: bool = False
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, name: str, result: FusionResult) -> None:
+        """Keep what a user should know of how a pair was read."""
+        mapping = result.ir_mapping
+        said = [] if mapping.changes_nothing else [f'infrared {mapping}']
+        for text in (*said, *result.notices):
+            self.notes.setdefault(text, []).append(name)
 
     def __str__(self) -> str:
         text = (
@@ -129,6 +172,9 @@ class Report:
             f'could not read {len(self.unread)}'
         )
         text = '\n  '.join([text + (':' if self.unread else ''), *self.unread])
+        for note, names in self.notes.items():
+            more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+            text += f'\n  {", ".join(names[:3])}{more}: {note}'
         if self.interrupted:
             text += '\nstopped before the end; add --skip-existing to go on'
         return text
@@ -186,6 +232,17 @@ def masks_from_arguments(args: argparse.Namespace) -> dict[str, Any] | None:
     return None
 
 
+def reader_from_arguments(args: argparse.Namespace, jobs: list[Job]) -> InfraredReader:
+    """How the infrared files are to be read."""
+    reader = InfraredReader(
+        args.scaling, tuple(args.percentiles), args.range, args.range_scope, args.polarity,
+        args.palette, args.raw,
+    )  # fmt: skip
+    if args.range_scope == 'folder':
+        reader.fit(job.pair.ir for job in jobs)
+    return reader
+
+
 def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: Console) -> None:
     """Fuse the pairs one by one; one that cannot be read is noted and left out."""
     columns = (
@@ -218,6 +275,7 @@ def fuse_one(job: Job, inferencer: FusionInferencer, report: Report) -> None:
         if job.panel is not None:
             write_image(job.panel, result.panel())
         report.written += 1
+        report.note(job.pair.name, result)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -236,8 +294,8 @@ def main(argv: list[str] | None = None) -> int:
                 seed=args.seed,
                 num_steps=args.num_steps,
                 start_timestep=args.start_timestep,
-                infrared_scaling=args.scaling,
-                infrared_percentiles=args.percentiles,
+                reading=reader_from_arguments(args, jobs),
+                visible_bits=args.visible_bits,
             )
             run(jobs, inferencer, report, console)
     except (CheckpointError, ImportError, OSError, ValueError) as error:

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from mmsgdfuse.io.thermal_range import SCALINGS
 from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, MaskCache, contact_sheet
 from mmsgdfuse.masks.base import FULL_COVER
 from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
 from mmsgdfuse.masks.segments import covered_share
 from mmsgdfuse.utils.files import remove_leftovers
 from mmsgdfuse.utils.image_io import (
-    INFRARED_SCALINGS,
     ImageFileError,
     list_images,
     read_infrared,
@@ -64,9 +64,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     images.add_argument('--recursive', action='store_true', help='descend into subfolders')
     images.add_argument(
         '--scaling',
-        choices=INFRARED_SCALINGS,
-        default='full',
-        help='what becomes of 16-bit infrared; as in LoadPair (default: full)',
+        choices=SCALINGS,
+        default='auto',
+        help='what becomes of more than 8 bits of infrared; as in LoadPair (default: auto)',
     )
     images.add_argument(
         '--percentiles',

@@ -34,6 +34,9 @@ _FAR_APART = 24
 
 _SAMPLES = 20_000
 
+# tinted grey, which a natural picture of sky or dusk is nearly as well
+_TINTS = ('bone', 'ocean', 'pink')
+
 # what people draw heat with; the reversed ones would leave open which end is hot, and the more
 # tables there are, the more natural pictures look like one of them
 _MATPLOTLIB = (
@@ -148,7 +151,8 @@ def match_palette(image: np.ndarray) -> PaletteMatch | None:
         distance = np.minimum(distance, 4 * _LOOSE_TOLERANCE)
         exact = (distance <= _TOLERANCE).mean()
         loose = (distance <= _LOOSE_TOLERANCE).mean()
-        if exact >= _EXPLAINED_SHARE or (loose >= _LOOSE_SHARE and exact >= 0.5):
+        blurred = loose >= _LOOSE_SHARE and exact >= 0.5 and name not in _TINTS
+        if exact >= _EXPLAINED_SHARE or blurred:
             matches.append(PaletteMatch(name, float(distance.mean())))
     if not matches:
         return None

@@ -138,7 +138,7 @@ def find_range(
         raise RangeError('has no finite value')
     least, greatest = float(finite.min()), float(finite.max())
     low, high = used_range(values)
-    if floating and unit is None and 0 <= low and high <= 1:
+    if floating and unit is None and low >= 0 and high <= 1:
         raise RangeError(
             f'is floating point within 0..1 ({least:.3g}..{greatest:.3g}), which is a scaled '
             'picture; state its range, such as (0, 1)'
@@ -206,9 +206,9 @@ def guess_unit(dtype: np.dtype, least: float, greatest: float) -> str:
     """
     if not np.issubdtype(dtype, np.floating):
         return COUNTS
-    if -100 <= least and greatest <= 180:
+    if least >= -100 and greatest <= 180:
         return CELSIUS
-    if 180 <= least and greatest <= 400:
+    if least >= 180 and greatest <= 400:
         return KELVIN
     return COUNTS
 

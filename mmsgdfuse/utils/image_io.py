@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,6 @@ from PIL import Image
 from mmsgdfuse.utils.files import atomic_path
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-INFRARED_SCALINGS = ('full', 'minmax', 'percentile')
-
-# of 16 bits; sensors of 14 bits and fewer stay below it
-_DARK_LIMIT = 1 << 14
-
 
 _ALPHA = (
     'has an alpha channel (transparency), which fusion cannot use; '
@@ -64,18 +58,17 @@ def list_images(folder: str | os.PathLike, recursive: bool = False) -> list[Path
     )
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_samples(path: str | os.PathLike) -> np.ndarray:
     """Read an image as it is stored: no scaling, no rotation by EXIF, no gamma.
 
     Args:
-        path: PNG, JPEG, BMP, TIFF or WebP file of 8 or 16 bits, grey or colour.
+        path: PNG, JPEG, BMP, TIFF or WebP file, grey or colour.
 
     Returns:
-        uint8 or uint16 array (H, W, 1) or (H, W, 3), RGB.
+        Array (H, W, 1) or (H, W, 3), RGB, of any real dtype.
 
     Raises:
-        ImageFileError: The file is missing, empty, truncated, no image, has an alpha channel,
-            or samples that are neither 8 nor 16 bits.
+        ImageFileError: The file is missing, empty, truncated, no image, or has an alpha channel.
     """
     path = Path(path)
     with _content(path) as content:
@@ -89,15 +82,28 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         raise ImageFileError(
             f'{path}: damaged, or not one of {_suffixes()}; copy or download it again'
         )
+    if image.ndim == 2:
+        return image[..., None]
+    if image.shape[2] == 3:
+        return np.ascontiguousarray(image[..., ::-1])
+    raise ImageFileError(f'{path}: {_ALPHA}')
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Read a picture of 8 or 16 bits as it is stored, see :func:`read_samples`.
+
+    Returns:
+        uint8 or uint16 array (H, W, 1) or (H, W, 3), RGB.
+
+    Raises:
+        ImageFileError: See :func:`read_samples`; also for samples that are neither 8 nor 16 bits.
+    """
+    image = read_samples(path)
     if image.dtype not in (np.uint8, np.uint16):
         raise ImageFileError(
             f'{path}: has {image.dtype} samples; save it with 8 or 16 bits per channel'
         )
-    if image.ndim == 2:
-        return image[..., None]
-    if image.shape[2] == 3:
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    raise ImageFileError(f'{path}: {_ALPHA}')
+    return image
 
 
 def read_visible(path: str | os.PathLike) -> np.ndarray:
@@ -107,62 +113,40 @@ def read_visible(path: str | os.PathLike) -> np.ndarray:
         path: Image file, see :func:`read_image`.
 
     Returns:
-        (H, W, 3) RGB: uint8, or float32 in 0..255 if the file has 16 bits.
+        (H, W, 3) RGB: uint8, or float32 in 0..255 if the file has 16 bits; see
+        :class:`mmsgdfuse.io.infrared.VisibleReader`.
 
     Raises:
         ImageFileError: See :func:`read_image`.
     """
-    image = read_image(path)
-    if image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    return image if image.dtype == np.uint8 else _scale_full(image)
+    from mmsgdfuse.io.infrared import VisibleReader  # stands above this module
+
+    return VisibleReader().read(path).pixels
 
 
 def read_infrared(
     path: str | os.PathLike,
-    scaling: str = 'full',
+    scaling: str = 'auto',
     percentiles: tuple[float, float] = (0.5, 99.5),
 ) -> np.ndarray:
-    """Read an infrared image; of one stored in colour the luma is taken (Rec. 601).
+    """Read an infrared image; false colours are turned into grey.
 
     Args:
-        path: Image file, see :func:`read_image`.
-        scaling: What becomes of 16 bits; 8-bit files are never changed. ``'full'`` (default):
-            0..65535 becomes 0..255, so that a picture looks the same in 8 and in 16 bits, and
-            a warning is given where only 14 bits or fewer are used, for it will be dark.
-            ``'minmax'``: the image's own minimum and maximum become 0 and 255.
-            ``'percentile'``: its percentiles do, and what lies outside is clipped, which
-            is what raw sensor counts with a few hot pixels need.
-        percentiles: Lower and upper percentile in 0..100 for ``'percentile'``.
+        path: Image file, see :class:`mmsgdfuse.io.infrared.InfraredReader`.
+        scaling: What becomes of more than 8 bits: 'auto' (default), 'full', 'minmax' or
+            'percentile'; see :func:`mmsgdfuse.io.thermal_range.find_range`.
+        percentiles: Lower and upper percentile in 0..100 for 'percentile'.
 
     Returns:
-        (H, W, 1): uint8, or float32 in 0..255 if the file has 16 bits.
+        (H, W, 1): uint8, or float32 in 0..255 if the file has more than 8 bits.
 
     Raises:
-        ImageFileError: See :func:`read_image`.
+        ImageFileError: The file cannot be read, or its values have no range by themselves.
         ValueError: ``scaling`` is none of these, or the percentiles are not increasing.
     """
-    check_scaling(scaling, percentiles)
-    image = read_image(path)
-    if image.shape[2] == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
-    if image.dtype == np.uint8:
-        return image
-    if scaling == 'full':
-        if image.max() < _DARK_LIMIT:
-            warnings.warn(
-                '16-bit infrared that uses 14 bits or fewer will look dark; '
-                "read it with scaling 'percentile' or 'minmax'",
-                stacklevel=2,
-            )
-        return _scale_full(image)
-    limits = (0.0, 100.0) if scaling == 'minmax' else percentiles
-    low, high = np.percentile(image, limits)
-    # a constant image has no range to stretch and becomes 0
-    stretched = (image.astype(np.float32) - np.float32(low)) * np.float32(
-        255.0 / max(high - low, 1.0)
-    )
-    return np.clip(stretched, 0.0, 255.0)
+    from mmsgdfuse.io.infrared import InfraredReader  # stands above this module
+
+    return InfraredReader(scaling, percentiles).read(path).pixels
 
 
 def read_labels(path: str | os.PathLike) -> np.ndarray:
@@ -186,15 +170,6 @@ def read_labels(path: str | os.PathLike) -> np.ndarray:
     return labels
 
 
-def check_scaling(scaling: str, percentiles: tuple[float, float]) -> None:
-    """Raise ValueError unless the arguments are what :func:`read_infrared` takes."""
-    if scaling not in INFRARED_SCALINGS:
-        raise ValueError(f'scaling must be one of {INFRARED_SCALINGS}, found {scaling!r}')
-    low, high = percentiles
-    if not 0 <= low < high <= 100:
-        raise ValueError(f'percentiles must be increasing within 0..100, found {percentiles}')
-
-
 def probe_image(path: str | os.PathLike) -> tuple[int, int]:
     """Size of an image, having made sure that the file is complete; only TIFF is decoded.
 
@@ -212,7 +187,7 @@ def probe_image(path: str | os.PathLike) -> tuple[int, int]:
         _check_complete(path, content)
     with Image.open(path) as header:
         if header.format == 'TIFF':  # may keep its parts in any order
-            return read_image(path).shape[:2]
+            return read_samples(path).shape[:2]
         if 'A' in header.getbands() or 'transparency' in header.info:
             raise ImageFileError(f'{path}: {_ALPHA}')
         return header.height, header.width
@@ -252,11 +227,6 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
 
 def _suffixes() -> str:
     return ', '.join(IMAGE_SUFFIXES)
-
-
-def _scale_full(image: np.ndarray) -> np.ndarray:
-    # 65535 / 257 is 255, and every 8-bit level v stored as 257 * v comes back as v
-    return image.astype(np.float32) / np.float32(257.0)
 
 
 @contextmanager
