@@ -26,7 +26,7 @@ _EXPLAINED_SHARE = 0.97
 _LOOSE_SHARE = 0.9
 
 # two palettes that explain a picture alike must agree within this many levels
-_AGREEMENT = 6.0
+_AGREEMENT = 10.0
 
 # colours this close that stand for heats this far apart cannot be told from each other
 _SAME_COLOUR = 10.0
