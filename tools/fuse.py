@@ -23,10 +23,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mmsgdfuse.apis import MODES, FusionInferencer, FusionResult
 from mmsgdfuse.apis.sources import ImagePair, find_sources
 from mmsgdfuse.io import SCALINGS, InfraredReader
+from mmsgdfuse.io.images import IMAGE_SUFFIXES, write_image
 from mmsgdfuse.io.infrared import SCOPES
 from mmsgdfuse.io.polarity import POLARITIES
 from mmsgdfuse.masks import CheckpointError
-from mmsgdfuse.utils.image_io import IMAGE_SUFFIXES, write_image
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

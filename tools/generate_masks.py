@@ -24,19 +24,19 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from mmsgdfuse.io.thermal_range import SCALINGS
-from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, MaskCache, contact_sheet
-from mmsgdfuse.masks.base import FULL_COVER
-from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
-from mmsgdfuse.masks.segments import covered_share
-from mmsgdfuse.utils.files import remove_leftovers
-from mmsgdfuse.utils.image_io import (
+from mmsgdfuse.io.images import (
     ImageFileError,
     list_images,
     read_infrared,
     read_visible,
     write_image,
 )
+from mmsgdfuse.io.thermal_range import SCALINGS
+from mmsgdfuse.masks import BaseMaskGenerator, CheckpointError, MaskCache, contact_sheet
+from mmsgdfuse.masks.base import FULL_COVER
+from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
+from mmsgdfuse.masks.segments import covered_share
+from mmsgdfuse.utils.files import remove_leftovers
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

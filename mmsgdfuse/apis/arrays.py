@@ -12,9 +12,9 @@ import torch
 from PIL import Image, ImageOps
 
 from mmsgdfuse.io import InfraredReader, LoadedImage, RangeMapping, VisibleReader
+from mmsgdfuse.io.images import read_labels
 from mmsgdfuse.io.masks import mask_levels
 from mmsgdfuse.io.thermal_range import AS_STORED
-from mmsgdfuse.utils.image_io import read_labels
 
 TAKEN = (
     'taken are: a path; a numpy array (H, W), (H, W, 1) or RGB (H, W, 3), uint8, uint16, or '

@@ -33,13 +33,13 @@ from mmsgdfuse.io import (
     VisibleReader,
     explain_swap,
 )
+from mmsgdfuse.io.images import write_image
 from mmsgdfuse.masks import BaseMaskGenerator
 from mmsgdfuse.models.fusers import BaseFuser, StudentFuser
 from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
 from mmsgdfuse.registry import MASK_GENERATORS, SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
-from mmsgdfuse.utils.image_io import write_image
 from mmsgdfuse.utils.weights import load_weights, read_model_metadata
 from mmsgdfuse.visualization import fusion_panel
 

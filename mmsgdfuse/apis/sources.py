@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmsgdfuse.datasets.pairing import find_pairs
-from mmsgdfuse.utils.image_io import IMAGE_SUFFIXES
+from mmsgdfuse.io.images import IMAGE_SUFFIXES
 
 _WILDCARD = re.compile(r'(\*\*/?|\*|\?|\[[^]]+\])')
 

@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 
 from mmsgdfuse.io import palettes
+from mmsgdfuse.io.errors import ImageFileError
 from mmsgdfuse.io.flir import RadiometricError, read_radiometric
+from mmsgdfuse.io.images import list_images, load_image, read_raw, without_alpha
 from mmsgdfuse.io.polarity import POLARITIES, looks_black_hot
 from mmsgdfuse.io.raw_planes import RawPlane
 from mmsgdfuse.io.thermal_range import (
@@ -30,7 +32,6 @@ from mmsgdfuse.io.thermal_range import (
     picture_depth,
     used_range,
 )
-from mmsgdfuse.utils.image_io import ImageFileError, list_images, read_image, read_samples
 
 SCOPES = ('image', 'folder')
 AUTO, LUMA = 'auto', 'luma'
@@ -243,7 +244,10 @@ class InfraredReader:
                 found = 'counts, for it holds no calibration' if unit == COUNTS else 'degrees'
                 notice = f'the thermal frame inside of the JPEG was read, in {found}'
                 return _Plane(frame.values(), unit, notices=(notice,))
-        return self._plane(read_samples(path))
+        raw = read_raw(path)
+        image = without_alpha(raw)
+        plane = self._plane(image.pixels)
+        return plane._replace(notices=(*image.notes, *plane.notices))
 
     def _plane(self, image: np.ndarray) -> _Plane:
         if image.ndim == 2 or image.shape[2] == 1:
@@ -347,7 +351,9 @@ class VisibleReader:
         Raises:
             ImageFileError: It cannot be read, or holds something other than 8 or 16 bits.
         """
-        return self.from_array(read_image(path))
+        image = load_image(path)
+        loaded = self.from_array(image.pixels)
+        return loaded._replace(notices=(*image.notes, *loaded.notices))
 
     def from_array(self, image: np.ndarray) -> LoadedImage:
         """Take uint8 or uint16 (H, W), (H, W, 1) or RGB (H, W, 3)."""

@@ -11,8 +11,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmsgdfuse.io import FalseColourError, InfraredReader, explain_swap
+from mmsgdfuse.io.images import ImageFileError
 from mmsgdfuse.registry import TRANSFORMS
-from mmsgdfuse.utils.image_io import ImageFileError
 
 _MASKS = ('mask_ir', 'mask_vis')
 

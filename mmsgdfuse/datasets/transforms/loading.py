@@ -16,8 +16,8 @@ from mmsgdfuse.io import (
     VisibleReader,
     explain_swap,
 )
+from mmsgdfuse.io.images import ImageFileError, read_labels
 from mmsgdfuse.registry import TRANSFORMS
-from mmsgdfuse.utils.image_io import ImageFileError, read_labels
 
 
 @TRANSFORMS.register_module()

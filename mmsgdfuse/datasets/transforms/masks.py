@@ -11,6 +11,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from mmsgdfuse.io.images import read_labels
 from mmsgdfuse.io.masks import mask_levels
 from mmsgdfuse.masks import (
     BaseMaskGenerator,
@@ -23,7 +24,6 @@ from mmsgdfuse.masks import (
     label_segments,
 )
 from mmsgdfuse.registry import MASK_GENERATORS, TRANSFORMS
-from mmsgdfuse.utils.image_io import read_labels
 
 MASK_KEYS = ('mask_ir', 'mask_vis')
 DEFAULT_GENERATOR = {'type': 'ThermalVisualSaliency'}

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from mmsgdfuse.utils.files import atomic_path, remove_leftovers, write_text
+from mmsgdfuse.io.files import atomic_path, remove_leftovers, write_text
 
 
 def write_half(path):
