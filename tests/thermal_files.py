@@ -101,7 +101,7 @@ def _scaled(low: float, step: float, dtype: str) -> Callable[[np.ndarray], np.nd
 
 
 def _floating(low: float, step: float) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda levels: (low + step * levels).astype(np.float32)
+    return lambda levels: (low + step * levels.astype(np.float64)).astype(np.float32)
 
 
 KINDS: dict[str, Callable[..., Path]] = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmsgdfuse.datasets.layouts import NamePatterns
-from mmsgdfuse.utils.image_io import (
+from mmsgdfuse.io.images import (
     IMAGE_SUFFIXES,
     ImageFileError,
     list_images,

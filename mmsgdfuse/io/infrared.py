@@ -14,7 +14,7 @@ import numpy as np
 from mmsgdfuse.io import palettes
 from mmsgdfuse.io.errors import ImageFileError
 from mmsgdfuse.io.flir import RadiometricError, read_radiometric
-from mmsgdfuse.io.images import list_images, load_image, read_raw, without_alpha
+from mmsgdfuse.io.images import list_images, load_image, probe_image, read_raw, without_alpha
 from mmsgdfuse.io.polarity import POLARITIES, looks_black_hot
 from mmsgdfuse.io.raw_planes import RawPlane
 from mmsgdfuse.io.thermal_range import (
@@ -372,6 +372,24 @@ class VisibleReader:
         return LoadedImage(mapping.apply(image), mapping, notices)
 
 
+def infrared_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Height and width of an infrared file, which is checked as by :func:`probe_image`.
+
+    The thermal frame inside of a radiometric JPEG may have another size than its preview.
+
+    Raises:
+        ImageFileError: See :func:`~mmsgdfuse.io.images.probe_image`.
+    """
+    size = probe_image(path)
+    if Path(path).suffix.lower() not in _JPEG:
+        return size
+    try:
+        frame = read_radiometric(Path(path).read_bytes())
+    except RadiometricError as error:
+        raise ImageFileError(f'{path}: {error}') from None
+    return size if frame is None else frame.counts.shape[:2]
+
+
 def is_grey(image: np.ndarray) -> bool:
     """Whether an image (H, W, 1) or RGB (H, W, 3) in 0..255 has no colour."""
     if image.ndim == 2 or image.shape[2] == 1:
@@ -402,5 +420,5 @@ def _differing_channels(image: np.ndarray) -> bool:
 
 __all__ = [
     'CELSIUS', 'COUNTS', 'KELVIN', 'LUMA', 'SCOPES', 'FalseColourError', 'InfraredReader',
-    'LoadedImage', 'VisibleReader', 'explain_swap', 'is_grey',
+    'LoadedImage', 'VisibleReader', 'explain_swap', 'infrared_size', 'is_grey',
 ]  # fmt: skip
