@@ -162,7 +162,7 @@ class Report:
     def note(self, name: str, result: FusionResult) -> None:
         """Keep what a user should know of how a pair was read."""
         mapping = result.ir_mapping
-        said = [] if mapping.changes_nothing else [f'infrared {mapping}']
+        said = [] if mapping.changes_nothing else [f'infrared: {mapping}']
         for text in (*said, *result.notices):
             self.notes.setdefault(text, []).append(name)
 

@@ -265,7 +265,11 @@ class FusionInferencer:
             ori_shape=shape,
             img_shape=shape,
             ir_mapping=loaded['ir'].mapping,
-            notices=(*loaded['ir'].notices, *loaded['vis'].notices),
+            notices=tuple(
+                f'{name}: {notice}'
+                for key, name in dict(ir='infrared', vis='visible').items()
+                for notice in loaded[key].notices
+            ),
         )
         if mask_ir is None or mask_vis is None:
             for transform in self._mask_transforms:

@@ -19,6 +19,7 @@ from mmsgdfuse.io.images import (
     read_labels,
     read_visible,
 )
+from mmsgdfuse.io.infrared import infrared_size
 
 CHECKS = ('none', 'quick', 'full')
 
@@ -98,7 +99,8 @@ def check_pair(pair: Mapping[str, str], check: str = 'quick') -> list[str]:
         if path is None:
             continue
         try:
-            sizes[path] = probe_image(path) if check == 'quick' else read(path).shape[:2]
+            probe = infrared_size if key == 'ir' else probe_image
+            sizes[path] = probe(path) if check == 'quick' else read(path).shape[:2]
         except ImageFileError as error:
             faults.append(str(error))
     if len(set(sizes.values())) > 1:

@@ -156,8 +156,9 @@ def _check_zero_runs(content: bytes, header: Header) -> None:
 def _decode_pnm(content: bytes, header: Header) -> tuple[np.ndarray, None, int]:
     start, highest = header.places['pixels']
     kind = int(content[1:2])
-    shape = (header.height, header.width, 3 if kind in (3, 6) else 1)
-    count = int(np.prod(shape))
+    channels = 3 if kind in (3, 6) else 1
+    shape = (header.height, header.width, channels)
+    count = header.height * header.width * channels
     dtype = np.uint8 if highest < 256 else np.uint16
     if kind in (5, 6):
         stored = np.frombuffer(content, '>u1' if highest < 256 else '>u2', count, start)
@@ -169,23 +170,19 @@ def _decode_pnm(content: bytes, header: Header) -> tuple[np.ndarray, None, int]:
         return (1 - bits[..., None]) * np.uint8(255), None, 255
     else:
         text = content[start - 1 :]
-        digits = list(text.replace(b' ', b'')) if kind == 1 else text.split()
+        # the bits of P1 need no space between them
+        words = list(b''.join(text.split()).decode('latin-1')) if kind == 1 else text.split()
         try:
-            values = [int(chr(item) if kind == 1 else item) for item in digits if _digit(item)]
+            values = [int(word) for word in words[:count]]
         except ValueError:
             raise damaged('text where a number must be') from None
         if len(values) < count:
             raise damaged('fewer numbers than pixels')
-        if max(values[:count]) > highest or min(values[:count]) < 0:
+        if max(values) > highest or min(values) < 0:
             raise damaged(f'values outside of 0..{highest}')
-        pixels = np.array(values[:count], dtype).reshape(shape)
+        pixels = np.array(values, dtype).reshape(shape)
         if kind == 1:
-            return (1 - pixels) * np.uint8(255), None, 255
+            return np.where(pixels == 0, 255, 0).astype(np.uint8), None, 255
     if int(pixels.max()) > highest:
         raise damaged(f'values above {highest}, which it declares as its highest')
     return pixels, None, highest
-
-
-def _digit(item: int | bytes) -> bool:
-    """Whether an item is more than white space (in the form of a number per byte, P1)."""
-    return not isinstance(item, int) or not chr(item).isspace()

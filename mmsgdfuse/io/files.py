@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import uuid
@@ -9,19 +10,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_LEFTOVERS = f'.*.{32 * "[0-9a-f]"}.*'  # the names that atomic_path gives
+_MAX_NAME_BYTES = 255
+_MAX_SUFFIX_BYTES = 100
+
+_LEFTOVERS = f'.*.{32 * "[0-9a-f]"}*'  # the names that atomic_path gives
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Context of a new file's path beside ``path``, which takes its place if all goes well."""
+    """Context of a new file's path beside ``path``, which takes its place if all goes well.
+
+    Raises:
+        OSError: The file cannot be written; where the disk is full, the message says how to go on.
+    """
     path = Path(path)
-    temporary = path.with_name(f'.{path.stem}.{uuid.uuid4().hex}{path.suffix}')
+    temporary = path.with_name(_temporary_name(path))
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(
+                error.errno,
+                'no space left on the disk; what was written before is whole, so make room and '
+                'start again',
+                str(path),
+            ) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(path: Path) -> str:
+    """A name of at most 255 bytes, the limit of most file systems."""
+    unique = uuid.uuid4().hex
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _MAX_SUFFIX_BYTES else ''
+    room = _MAX_NAME_BYTES - len(unique) - len(os.fsencode(suffix)) - 2
+    # a cut within a character leaves a byte that is no text, which not every disk takes
+    stem = os.fsencode(path.stem)[:room].decode('utf-8', 'ignore')
+    return f'.{stem}.{unique}{suffix}'
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

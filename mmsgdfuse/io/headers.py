@@ -16,6 +16,9 @@ from mmsgdfuse.io.errors import ContentError, damaged, truncated
 from mmsgdfuse.io.jpeg import walk_jpeg
 from mmsgdfuse.io.orientation import exif_orientation
 
+# deflate makes at most 1032 bytes of one
+_MOST_DEFLATED = 1100
+
 
 @dataclass(frozen=True)
 class Header:
@@ -59,7 +62,7 @@ def parse_header(content: bytes, page: int | None = None) -> Header:
     """
     for start, parse in _PARSERS:
         if re.match(start, content, re.DOTALL):
-            header = parse(content, page) if parse is _parse_tiff else parse(content)
+            header = parse(content, page)
             break
     else:
         raise ContentError(
@@ -72,13 +75,14 @@ def parse_header(content: bytes, page: int | None = None) -> Header:
     return header
 
 
-def _parse_jpeg(content: bytes) -> Header:
+def _parse_jpeg(content: bytes, _: int | None) -> Header:
     walk = walk_jpeg(content)
     return Header('JPEG', walk.width, walk.height, exif_orientation(walk.exif))
 
 
-def _parse_png(content: bytes) -> Header:
-    position, places = 8, {}
+def _parse_png(content: bytes, _: int | None) -> Header:
+    position = 8
+    places: dict[str, tuple[int, int]] = {}
     view = memoryview(content)
     while 'IEND' not in places:
         if position + 12 > len(content):
@@ -98,7 +102,9 @@ def _parse_png(content: bytes) -> Header:
         position = end
     if places.get('IHDR') != (8, 33) or 'IDAT' not in places:
         raise damaged('PNG without IHDR or IDAT')
-    width, height, _, colour = struct.unpack_from('>IIBB', content, 16)
+    width, height, bits, colour = struct.unpack_from('>IIBB', content, 16)
+    if width * height * bits > 8 * _MOST_DEFLATED * len(content):
+        raise damaged('it declares more pixels than so few bytes can hold')
     start, end = places.get('eXIf', (0, 0))
     return Header(
         'PNG',
@@ -111,7 +117,7 @@ def _parse_png(content: bytes) -> Header:
     )
 
 
-def _parse_webp(content: bytes) -> Header:
+def _parse_webp(content: bytes, _: int | None) -> Header:
     end = 8 + int.from_bytes(content[4:8], 'little')
     if end > len(content):
         raise truncated(content)
@@ -153,13 +159,15 @@ def _parse_webp(content: bytes) -> Header:
     return Header('WEBP', width, height, orientation, alpha, frames=max(frames, 1), places=places)
 
 
-def _parse_bmp(content: bytes) -> Header:
+def _parse_bmp(content: bytes, _: int | None) -> Header:
     if len(content) < 30:
         raise truncated(content)
     offset, size = struct.unpack_from('<II', content, 10)
     if size == 12:
-        width, height, _, bits = struct.unpack_from('<HHHH', content, 18)
+        width, height, planes, bits = struct.unpack_from('<HHHH', content, 18)
         stored = compression = 0
+        if planes != 1:
+            raise damaged('a BMP header with a wrong number of planes')
     elif 40 <= size <= 1024 and len(content) >= 14 + size:
         width, height, planes, bits = struct.unpack_from('<iiHH', content, 18)
         compression, stored = struct.unpack_from('<II', content, 30)
@@ -207,7 +215,7 @@ def _parse_tiff(content: bytes, page: int | None) -> Header:
 _PNM_HEAD = re.compile(rb'P([1-6])' + 3 * rb'(?:(?:\s|#[^\n\r]*[\n\r])+(\d{1,9}))?')
 
 
-def _parse_pnm(content: bytes) -> Header:
+def _parse_pnm(content: bytes, _: int | None) -> Header:
     kind = content[1:2]
     numbers = 2 if kind in b'14' else 3
     match = _PNM_HEAD.match(content)

@@ -368,7 +368,7 @@ class VisibleReader:
         notices: tuple[str, ...] = ()
         if self.bits is None and bits < 16:
             dark = 'state its bits if it is a dark picture of more'
-            notices = (f'visible image of 16 bits uses {bits} of them and was read so; {dark}',)
+            notices = (f'uses {bits} of its 16 bits and was read so; {dark}',)
         return LoadedImage(mapping.apply(image), mapping, notices)
 
 

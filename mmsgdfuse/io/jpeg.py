@@ -39,7 +39,7 @@ class JpegWalk:
         scans: For each scan where its header begins, and its segments of coded data between restart
             marks, each as (start, end).
         interval: Blocks between restart marks; 0 where there are none.
-        zero_is_flat: Whether zero bytes may stand for blocks without detail.
+        zero_is_flat: Whether a row of zero bytes may stand for blocks without detail, in all channels.
     """
 
     width: int = 0
@@ -51,7 +51,7 @@ class JpegWalk:
     end: int = 0
     scans: list[tuple[int, list[tuple[int, int]]]] = field(default_factory=list)
     interval: int = 0
-    zero_is_flat: bool = False
+    zero_is_flat: bool = True
 
 
 def walk_jpeg(content: bytes) -> JpegWalk:
@@ -116,8 +116,8 @@ def _note_segment(walk: JpegWalk, mark: int, body: bytes, position: int) -> None
         while index + 17 < len(body):
             # the first symbol of a table has the code of zeros only; its low half is the size of
             # a coefficient, and a size of 0 ends the block
-            if body[index] >> 4 and body[index + 17] & 15 == 0 and body[index + 17] != 0xF0:
-                walk.zero_is_flat = True
+            if body[index] >> 4:
+                walk.zero_is_flat &= body[index + 17] & 15 == 0 and body[index + 17] != 0xF0
             index += 17 + sum(body[index + 1 : index + 17])
 
 
@@ -142,11 +142,13 @@ def check_coded_data(content: bytes) -> None:
     of the time of a full decoding. Progressive ones are decoded twice.
     """
     walk = walk_jpeg(content)
-    if not walk.zero_is_flat:
-        for _, segments in walk.scans:
-            for start, end in segments:
-                if content.find(bytes(64), start, end) >= 0:
-                    raise damaged('zeros in its coded data')
+    for scan, segments in walk.scans:
+        # a progressive encoder joins blocks without detail to runs, except in scans of means (DC)
+        first = content[scan + 5 + 2 * content[scan + 4]]
+        if first == 0 if walk.frame == 0xC2 else walk.zero_is_flat:
+            continue
+        if any(content.find(bytes(64), start, end) >= 0 for start, end in segments):
+            raise damaged('zeros in its coded data')
     if walk.frame in (0xC0, 0xC1) and len(walk.scans) == 1:
         _check_baseline(content, walk)
     elif walk.frame == 0xC2:
@@ -154,7 +156,7 @@ def check_coded_data(content: bytes) -> None:
 
 
 def _check_baseline(content: bytes, walk: JpegWalk) -> None:
-    (scan, segments) = walk.scans[0]
+    _, segments = walk.scans[0]
     if not walk.interval:
         _check_segment(content[: segments[0][1]])
         return

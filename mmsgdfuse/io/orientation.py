@@ -9,10 +9,10 @@ from mmsgdfuse.io.errors import ContentError
 
 
 def exif_orientation(block: bytes) -> int:
-    """The orientation of an EXIF block, 1 to 8; 1 where there is none or it cannot be read.
+    r"""The orientation of an EXIF block, 1 to 8; 1 where there is none or it cannot be read.
 
     Args:
-        block: EXIF as JPEG, PNG or WebP keep it, with or without the mark ``Exif\\0\\0``.
+        block: EXIF as JPEG, PNG or WebP keep it, with or without the mark ``Exif\0\0``.
     """
     try:
         pages = tiff.parse_pages(block.removeprefix(b'Exif\0\0'), max_pages=1)

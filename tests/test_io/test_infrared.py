@@ -161,7 +161,7 @@ def test_visible_pictures_of_12_bits(tmp_path, scene):
     cv2.imwrite(str(tmp_path / 'a.png'), scene.vis[..., ::-1].astype(np.uint16) * 16)
     image = VisibleReader().read(tmp_path / 'a.png')
     assert np.abs(image.pixels - scene.vis).max() < 1
-    assert 'uses 12 of them' in image.notices[0]
+    assert 'uses 12 of its 16 bits' in image.notices[0]
     deep = VisibleReader(bits=16).read(tmp_path / 'a.png')
     assert deep.pixels.max() < 16
     assert not deep.notices
