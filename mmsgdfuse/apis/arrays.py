@@ -140,7 +140,7 @@ def _from_pil(name: str, image: Image.Image) -> np.ndarray:
     if image.mode in ('P', 'PA') or 'transparency' in image.info:
         image = image.convert('RGBA')
     if image.mode in ('RGBA', 'LA'):
-        if image.getchannel('A').getextrema()[0] < 255:
+        if np.asarray(image.getchannel('A')).min() < 255:
             raise ValueError(f'{name} is partly transparent; flatten it and give it without alpha')
         image = image.convert('RGB' if image.mode == 'RGBA' else 'L')
     if image.mode.startswith('I;16'):

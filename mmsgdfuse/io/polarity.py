@@ -25,10 +25,11 @@ def black_hot_score(levels: np.ndarray) -> float:
     Returns:
         A number in about -3.5..3.5; turning the picture round turns its sign.
     """
-    frame = levels.reshape(levels.shape[:2]).astype(np.float32)
-    width = min(320, frame.shape[1])
-    height = max(frame.shape[0] * width // frame.shape[1], 1)
-    frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    rows, columns = levels.shape[:2]
+    width = min(320, columns)
+    height = max(rows * width // columns, 1)
+    levels = levels.reshape(rows, columns).astype(np.float32)
+    frame = cv2.resize(levels, (width, height), interpolation=cv2.INTER_AREA)
     low, median, high = np.percentile(frame, (1, 50, 99))
     span = max(high - low, 1.0)
     top = frame[: max(height // 5, 1)].mean()

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 _KINDS = {'uint8', 'uint16', 'int16', 'uint32', 'int32', 'float32', 'float64'}
-_ORDERS = {'le': '<', 'be': '>'}
 _FORM = re.compile(r'(\d+)x(\d+),([a-z]+\d+?)(le|be)?(?:,(\d+))?')
 
 
@@ -43,7 +42,7 @@ class RawPlane(NamedTuple):
                 f'WIDTHxHEIGHT,TYPE,HEADER, such as 640x512,uint16le (types: {sorted(_KINDS)}, '
                 'then le or be)'
             )
-        dtype = np.dtype(match[3]).newbyteorder(_ORDERS[match[4] or 'le'])
+        dtype = np.dtype(match[3]).newbyteorder('>' if match[4] == 'be' else '<')
         return cls(int(match[1]), int(match[2]), dtype, int(match[5] or 0))
 
     def read(self, path: str | os.PathLike) -> np.ndarray:
