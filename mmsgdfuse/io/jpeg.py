@@ -34,12 +34,14 @@ class JpegWalk:
         width: Columns.
         height: Rows.
         frame: The mark of the frame: 0xC0 to 0xCF.
+        frame_start: Where that mark stands.
+        sampling: Horizontal and vertical sampling factors of each component.
         exif: The first EXIF block; empty where there is none.
         end: Where the image ends; bytes after it belong to something else.
         scans: For each scan where its header begins, and its segments of coded data between restart
             marks, each as (start, end).
         interval: Blocks between restart marks; 0 where there are none.
-        zero_is_flat: Whether a row of zero bytes may stand for blocks without detail, in all channels.
+        zero_is_flat: Whether zero bytes may stand for blocks without detail, in all channels.
     """
 
     width: int = 0

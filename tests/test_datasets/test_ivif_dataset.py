@@ -180,7 +180,9 @@ def spoil_kind(root):
 def spoil_alpha(root):
     from PIL import Image
 
-    Image.open(root / 'vi/b.png').convert('RGBA').save(root / 'vi/b.png')
+    image = Image.open(root / 'vi/b.png').convert('RGBA')
+    image.putpixel((0, 0), (0, 0, 0, 200))
+    image.save(root / 'vi/b.png')
 
 
 def spoil_twice(root):
@@ -226,8 +228,10 @@ def test_all_faults_are_told_at_once(make_pairs):
 def test_check_levels_differ_in_what_they_find(make_pairs):
     root = make_pairs()
     path = root / 'vi/b.png'
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
+    # a JPEG: the checksums of a PNG are looked at by the quick check too
+    write_image(root / 'b.jpg', read_image(path))
+    content = bytearray((root / 'b.jpg').read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 100] = bytes(100)
     path.write_bytes(content)
     assert len(IVIFDataset(data_root=str(root), check='quick')) == 3
     with pytest.raises(DatasetError, match=r'vi/b\.png: damaged'):

@@ -104,7 +104,7 @@ def test_a_hole_in_a_jpeg_is_noticed(tmp_path, scene, options):
     path = saved(tmp_path / 'a.jpg', scene.vis, quality=95, **options)
     content = path.read_bytes()
     assert read_image(path).shape == scene.vis.shape
-    # of a progressive file the scans with detail; in those before, a hole may look like a flat image
+    # of a progressive file, the last scan; a hole in the first ones may pass for a flat image
     begin = content.find(b'\xff\xda') + 20 if 'progressive' not in options else 5950
     for start in np.linspace(begin, len(content) - 600, 8).astype(int):
         path.write_bytes(content[:start] + bytes(512) + content[start + 512 :])
