@@ -53,9 +53,9 @@ class LoadPair(BaseTransform):
         self,
         scaling: str = 'auto',
         percentiles: tuple[float, float] = (0.5, 99.5),
+        cache_images: bool = False,
         reading: Mapping[str, Any] | None = None,
         visible_bits: int | None = None,
-        cache_images: bool = False,
     ) -> None:
         self._reader = InfraredReader.from_options(
             reading, scaling=scaling, percentiles=percentiles
