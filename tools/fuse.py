@@ -24,17 +24,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmsgdfuse.apis import MODES, FusionInferencer
+from mmsgdfuse.apis import MODES, FusionInferencer, FusionResult
+from mmsgdfuse.io import SCALINGS, InfraredReader
+from mmsgdfuse.io.images import IMAGE_SUFFIXES, ImageFileError, write_image
+from mmsgdfuse.io.infrared import SCOPES
+from mmsgdfuse.io.polarity import POLARITIES
 from mmsgdfuse.pairing import PAIRING_HELP, ImagePair, PairPlan, plan_pairs
 from mmsgdfuse.utils.cli import checking_arguments, print_error
 from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
-from mmsgdfuse.utils.image_io import (
-    IMAGE_SUFFIXES,
-    INFRARED_SCALINGS,
-    ImageFileError,
-    check_scaling,
-    write_image,
-)
 from mmsgdfuse.utils.text import printable
 
 
@@ -106,16 +103,48 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     masks.add_argument('--mask-cache', metavar='FOLDER', help='keep generated masks in here')
 
-    infrared = parser.add_argument_group('16-bit infrared')
+    infrared = parser.add_argument_group(
+        'infrared',
+        'Files of 8 bits are used as they are; docs/cameras.md tells what cameras write.',
+    )
     infrared.add_argument(
         '--scaling',
-        choices=INFRARED_SCALINGS,
-        default='full',
-        help="how it becomes 0..255: all 16 bits, or each image's own range (default: full)",
+        choices=SCALINGS,
+        default='auto',
+        help='how more than 8 bits become 0..255: by what an image uses, without its defects, all '
+        'bits, its least and greatest value, or its percentiles (default: auto)',
     )
     infrared.add_argument(
         '--percentiles', type=float, nargs=2, default=(0.5, 99.5), metavar=('LOW', 'HIGH'),
         help="range of 'percentile', 0..100 (default: 0.5 99.5)",
+    )  # fmt: skip
+    infrared.add_argument(
+        '--range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
+        help='values that become 0 and 255: counts, or degrees where the file has them',
+    )  # fmt: skip
+    infrared.add_argument(
+        '--range-scope', choices=SCOPES, default='image',
+        help='what one range is for: each image, or all pairs of this run, which keeps the '
+        'frames of a sequence alike (default: image)',
+    )  # fmt: skip
+    infrared.add_argument(
+        '--polarity', choices=POLARITIES, default='white-hot',
+        help='what hot looks like; auto turns pictures that are clearly black-hot '
+        '(default: white-hot)',
+    )  # fmt: skip
+    infrared.add_argument(
+        '--palette', default='auto', metavar='NAME',
+        help="false colours: 'auto' finds the palette, 'luma' takes the luma of any colours, or "
+        "name it, or give a picture of the camera's temperature scale (default: auto)",
+    )  # fmt: skip
+    infrared.add_argument(
+        '--raw', metavar='LAYOUT',
+        help='infrared files without header, such as 640x512,uint16le or 640x512,uint16le,64 '
+        'with the bytes to skip',
+    )  # fmt: skip
+    parser.add_argument(
+        '--visible-bits', type=int, metavar='N',
+        help='bits that visible images of 16 bits use, 8 to 16 (default: told from each image)',
     )  # fmt: skip
     args = parser.parse_args(argv)
     if args.out is None and not args.dry_run:
@@ -152,6 +181,14 @@ class Report:
     unread: list[str] = field(default_factory=list)
     interrupted: bool = False
     stopped_by: str = ''
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, name: str, result: FusionResult) -> None:
+        """Keep what a user should know of how a pair was read."""
+        mapping = result.ir_mapping
+        said = [] if mapping.changes_nothing else [f'infrared: {mapping}']
+        for text in (*said, *result.notices):
+            self.notes.setdefault(text, []).append(name)
 
     def __str__(self) -> str:
         text = (
@@ -161,6 +198,9 @@ class Report:
         text = '\n  '.join([text + (':' if self.unread else ''), *self.unread])
         if self.stopped_by:
             text += f'\ncould not write {self.stopped_by}'
+        for note, names in self.notes.items():
+            more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+            text += f'\n  {", ".join(names[:3])}{more}: {note}'
         if self.interrupted or self.stopped_by:
             text += '\nstopped before the end; add --skip-existing to go on'
         return text
@@ -244,6 +284,14 @@ def masks_from_arguments(args: argparse.Namespace) -> dict[str, Any] | None:
     return None
 
 
+def reader_from_arguments(args: argparse.Namespace) -> InfraredReader:
+    """How the infrared files are to be read."""
+    return InfraredReader(
+        args.scaling, tuple(args.percentiles), args.range, args.range_scope, args.polarity,
+        args.palette, args.raw,
+    )  # fmt: skip
+
+
 def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: Console) -> None:
     """Fuse the pairs one by one; one that cannot be read is noted and left out."""
     columns = (
@@ -282,6 +330,7 @@ def fuse_one(job: Job, inferencer: FusionInferencer, report: Report) -> None:
             report.stopped_by = f'{job.fused}: {error.strerror or error}; mend this'
             return
         report.written += 1
+        report.note(job.pair.name, result)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -293,10 +342,12 @@ def main(argv: list[str] | None = None) -> int:
             print(printable(str(found)))
             return 1 if found.faults else 0
         with checking_arguments():
-            check_scaling(args.scaling, tuple(args.percentiles))
+            reader = reader_from_arguments(args)
         jobs, report = plan(args, found)
         masks = masks_from_arguments(args)
         if jobs:
+            if args.range_scope == 'folder':
+                reader.fit(job.pair.ir for job in jobs)
             inferencer = FusionInferencer(
                 args.config,
                 args.weights,
@@ -307,8 +358,8 @@ def main(argv: list[str] | None = None) -> int:
                 seed=args.seed,
                 num_steps=args.num_steps,
                 start_timestep=args.start_timestep,
-                infrared_scaling=args.scaling,
-                infrared_percentiles=args.percentiles,
+                reading=reader,
+                visible_bits=args.visible_bits,
             )
             run(jobs, inferencer, report, console)
     except (MMSGDFuseError, OSError) as error:

@@ -24,6 +24,14 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from mmsgdfuse.io.images import (
+    ImageFileError,
+    check_scaling,
+    read_infrared,
+    read_visible,
+    write_image,
+)
+from mmsgdfuse.io.thermal_range import SCALINGS
 from mmsgdfuse.masks import BaseMaskGenerator, MaskCache, contact_sheet
 from mmsgdfuse.masks.base import FULL_COVER
 from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_arguments
@@ -33,14 +41,6 @@ from mmsgdfuse.pairing.listing import list_folder
 from mmsgdfuse.utils.cli import checking_arguments
 from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import remove_leftovers
-from mmsgdfuse.utils.image_io import (
-    INFRARED_SCALINGS,
-    ImageFileError,
-    check_scaling,
-    read_infrared,
-    read_visible,
-    write_image,
-)
 from mmsgdfuse.utils.text import printable
 
 
@@ -74,9 +74,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     images.add_argument('--recursive', action='store_true', help='descend into subfolders')
     images.add_argument(
         '--scaling',
-        choices=INFRARED_SCALINGS,
-        default='full',
-        help='what becomes of 16-bit infrared; as in LoadPair (default: full)',
+        choices=SCALINGS,
+        default='auto',
+        help='what becomes of more than 8 bits of infrared; as in LoadPair (default: auto)',
     )
     images.add_argument(
         '--percentiles',

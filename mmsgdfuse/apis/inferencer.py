@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,26 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from PIL import Image
 
-from mmsgdfuse.apis.arrays import as_image, as_mask
+from mmsgdfuse.apis.arrays import (
+    is_path,
+    load_infrared,
+    load_mask,
+    load_visible,
+)
 from mmsgdfuse.apis.recipe import Recipe
 from mmsgdfuse.datasets.transforms import GenerateMasks, PackFusionInputs
+from mmsgdfuse.io import (
+    AS_STORED,
+    FalseColourError,
+    InfraredReader,
+    LoadedImage,
+    RangeMapping,
+    VisibleReader,
+    explain_swap,
+)
+from mmsgdfuse.io.images import write_image
 from mmsgdfuse.masks import BaseMaskGenerator
 from mmsgdfuse.models.fusers import BaseFuser, StudentFuser, load_fuser
 from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
@@ -25,7 +42,6 @@ from mmsgdfuse.structures import FusionDataSample
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
 from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.header_config import registered_name
-from mmsgdfuse.utils.image_io import check_scaling, read_infrared, read_labels, read_visible
 from mmsgdfuse.utils.weights import load_weights
 from mmsgdfuse.visualization import fusion_panel
 
@@ -33,7 +49,7 @@ MIN_SIDE = 32
 STUDENT = 'student'
 MODES = (*INFERENCE_MODES, STUDENT)
 
-Source = str | os.PathLike | np.ndarray
+Source = str | os.PathLike | np.ndarray | torch.Tensor | Image.Image
 MaskSource = Source | None
 Masks = Mapping[str, Any] | BaseMaskGenerator | Sequence[Mapping[str, Any]]
 
@@ -49,6 +65,9 @@ class FusionResult:
         mask_vis: Visible mask in the same form.
         ir: Infrared image as it was fused, uint8 (H, W, 1).
         vis: Visible image as it was fused, uint8 (H, W, 3).
+        ir_mapping: How the infrared values became grey levels; its ``low`` and ``high`` given as
+            ``reading=dict(range=(low, high))`` reproduce the picture.
+        notices: What was noticed about the sources, a sentence each.
     """
 
     fused: np.ndarray
@@ -57,10 +76,20 @@ class FusionResult:
     mask_vis: np.ndarray | None
     ir: np.ndarray
     vis: np.ndarray
+    ir_mapping: RangeMapping = AS_STORED
+    notices: tuple[str, ...] = ()
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the fused image; the suffix gives the format, PNG loses nothing.
+
+        Raises:
+            ValueError: The suffix is that of no image format.
+        """
+        write_image(path, self.fused)
 
     def panel(self, columns: int | None = None, tile_width: int | None = None) -> np.ndarray:
         """All images side by side, see :func:`~mmsgdfuse.visualization.fusion_panel`."""
-        images = {name: image for name, image in vars(self).items() if image is not None}
+        images = {n: image for n, image in vars(self).items() if isinstance(image, np.ndarray)}
         return fusion_panel(images, columns, tile_width)
 
 
@@ -73,11 +102,13 @@ class FusionInferencer:
 
     Args:
         config: Where the model comes from: file of a training config, mmengine Config, or a
-            model that is built and loaded already. Default: the config in the header of
+            model that is built and loaded already, which is used and never changed: the other
+            arguments hold for this inferencer's calls alone. Default: the config in the header of
             ``weights``, which every ``*.safetensors`` of this package has.
         weights: ``*.safetensors``, or checkpoint of tools/train.py (``*.pth``). Default: the
             shipped ones.
-        device: 'cpu', 'cuda', 'cuda:1', ... Default: the GPU if there is one.
+        device: 'cpu', 'cuda', 'cuda:1', ... Default: where a given model is, else the GPU if there
+            is one. A given model is copied to another device.
         mode: How SGDFuse infers, ``'features'``, ``'refine'`` or ``'sample'``, or ``'student'``:
             its student, a small network of its own weights, without masks and diffusion
             (docs/fuse.md compares them). Default: as the model is configured; 'features' for the
@@ -92,12 +123,19 @@ class FusionInferencer:
         num_steps: Sampling steps of 'refine' and 'sample'. Default: as the model is configured.
         start_timestep: Diffusion time (0-based) that 'refine' starts from. Default: as the model
             is configured.
-        infrared_scaling: How 16-bit infrared files become 0..255: 'full', 'minmax' or
-            'percentile', see :func:`~mmsgdfuse.utils.image_io.read_infrared`. Default 'full'.
+        infrared_scaling: How infrared of more than 8 bits becomes 0..255: 'auto', 'full', 'minmax'
+            or 'percentile', see :func:`~mmsgdfuse.io.thermal_range.find_range`. Default 'auto'.
         infrared_percentiles: Percentiles (0..100) of 'percentile'. Default (0.5, 99.5).
+        reading: How infrared is read beyond that: ``range``, ``scope``, ``polarity``, ``palette``
+            and ``raw`` of :class:`~mmsgdfuse.io.InfraredReader`. Default: its defaults.
+        visible_bits: Bits per sample that visible images of 16 bits use, 8 to 16. Default: told
+            from each image.
+        value_range: Values that mean black and white in floating-point arrays, such as (0, 1).
+            Default (0, 255); arrays within 0..1 are then refused.
 
     Attributes:
-        model (BaseFuser): The model, in evaluation mode.
+        model (BaseFuser): The model with this inferencer's options; of a given one it shares the
+            weights.
         device (torch.device): Where it is.
 
     Raises:
@@ -127,16 +165,23 @@ class FusionInferencer:
         seed: int | None = None,
         num_steps: int | None = None,
         start_timestep: int | None = None,
-        infrared_scaling: str = 'full',
+        infrared_scaling: str = 'auto',
         infrared_percentiles: tuple[float, float] = (0.5, 99.5),
+        reading: Mapping[str, Any] | InfraredReader | None = None,
+        visible_bits: int | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
-        check_scaling(infrared_scaling, infrared_percentiles)
-        self.infrared_scaling = infrared_scaling
-        self.infrared_percentiles = infrared_percentiles
-        if device is None:
-            device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.device = torch.device(device)
-        self.model, configured = _load(config, weights, mode)
+        self.reader = InfraredReader.from_options(
+            reading, scaling=infrared_scaling, percentiles=infrared_percentiles
+        )
+        if value_range is not None and not value_range[0] < value_range[1]:
+            raise InputError(
+                f'value_range must be (low, high), low below high, found {value_range}'
+            )
+        self.value_range = value_range
+        self._visible = VisibleReader(visible_bits)
+        self.device = _choose_device(device, config)
+        self.model, configured = _load(config, weights, mode, self.device)
         _configure(
             self.model,
             inference_mode=mode,
@@ -144,7 +189,6 @@ class FusionInferencer:
             num_steps=num_steps,
             start_timestep=start_timestep,
         )
-        self.model.eval().to(self.device)
         if masks is None and config is None:
             self._mask_transforms = _build_masks_of_header(configured, mask_cache, weights)
         else:
@@ -157,16 +201,18 @@ class FusionInferencer:
         """Fuse one pair.
 
         Args:
-            ir: Infrared image: path, or array (H, W), (H, W, 1) or RGB (H, W, 3), uint8 or
-                floating point in 0..255. Each side has 32 pixels or more.
+            ir: Infrared image: path; array (H, W), (H, W, 1) or RGB (H, W, 3), uint8, uint16,
+                int16, or floating point in 0..255 or ``value_range``; torch tensor of these,
+                (H, W), (C, H, W) or (H, W, C); or PIL image. Each side has 32 pixels or more.
             vis: Visible image of the same size in one of these forms.
             mask_ir: Infrared mask that replaces the generated one: path of an 8-bit grey file,
-                or array (H, W) or (H, W, 1): bool, floating point in [0, 1], or uint8 in 0..255.
+                or array, tensor or PIL image of one channel: bool, floating point in [0, 1], or
+                uint8 in 0..255; where its only levels are 0 and 1, 1 is all of it.
             mask_vis: Visible mask in the same form.
 
         Raises:
             ImageFileError: A file cannot be read.
-            TypeError: An array has another dtype.
+            TypeError: An image is of another type or dtype.
             ValueError: Sizes, channels or values are not as above.
         """
         return self._fuse([self._prepare(ir, vis, mask_ir, mask_vis)])[0]
@@ -203,7 +249,8 @@ class FusionInferencer:
         self, ir: Any, vis: Any, mask_ir: MaskSource = None, mask_vis: MaskSource = None
     ) -> dict[str, Any]:
         """What a pipeline's ``results`` hold before packing."""
-        images = dict(ir=self._infrared(ir), vis=_visible(vis))
+        loaded = self._read_pair(ir, vis)
+        images = {key: image.pixels for key, image in loaded.items()}
         names = {key: _path_of(source) or key for key, source in dict(ir=ir, vis=vis).items()}
         shape = images['ir'].shape[:2]
         if images['vis'].shape[:2] != shape:
@@ -222,24 +269,32 @@ class FusionInferencer:
             name=Path(_path_of(vis)).name,
             ori_shape=shape,
             img_shape=shape,
+            ir_mapping=loaded['ir'].mapping,
+            notices=tuple(
+                f'{name}: {notice}'
+                for key, name in dict(ir='infrared', vis='visible').items()
+                for notice in loaded[key].notices
+            ),
         )
         if mask_ir is None or mask_vis is None:
             for transform in self._mask_transforms:
                 results = transform(results)
         for key, mask in dict(mask_ir=mask_ir, mask_vis=mask_vis).items():
             if mask is not None:
-                array = mask if isinstance(mask, np.ndarray) else read_labels(mask)
-                results[key] = as_mask(_path_of(mask) or key, array, shape)
+                results[key] = load_mask(key, mask, shape)
         return results
 
-    def _infrared(self, ir: Source) -> np.ndarray:
-        if isinstance(ir, np.ndarray):
-            return as_image('ir', ir, 1)
-        return read_infrared(ir, self.infrared_scaling, self.infrared_percentiles)
+    def _read_pair(self, ir: Source, vis: Source) -> dict[str, LoadedImage]:
+        visible = load_visible(vis, self._visible, self.value_range)
+        try:
+            infrared = load_infrared(ir, self.reader, self.value_range)
+        except FalseColourError as error:
+            raise explain_swap(error, visible.pixels, _path_of(vis) or 'vis') from None
+        return dict(ir=infrared, vis=visible)
 
     def _fuse(self, prepared: list[dict[str, Any]]) -> list[FusionResult]:
         batch = pseudo_collate([self._pack(results) for results in prepared])
-        with torch.inference_mode(), _repeatable(self.device):
+        with torch.inference_mode(), _repeatable(self.device), _evaluating(self.model):
             data = self.model.data_preprocessor(batch, False)
             inputs = {
                 name: image.to(memory_format=torch.channels_last)
@@ -267,12 +322,18 @@ def _load(
     config: str | os.PathLike | Config | BaseFuser | None,
     weights: str | os.PathLike | None,
     mode: str | None,
+    device: torch.device,
 ) -> tuple[BaseFuser, list[dict[str, Any]]]:
     """The model, and the configs of the masks that belong to it."""
     if isinstance(config, BaseFuser):
-        if weights is not None:
-            load_weights(config, weights)
-        return config, [dict(type='GenerateMasks')] if config.needs_masks else []
+        if weights is not None or next(config.parameters()).device != device:
+            model = copy.deepcopy(config).to(device)
+            if weights is not None:
+                load_weights(model, weights)
+        else:
+            # a copy of the root alone: attributes of its own, and the caller's weights
+            model = copy.copy(config)
+        return model, [dict(type='GenerateMasks')] if config.needs_masks else []
     if config is not None:
         if weights is None:
             raise InputError(
@@ -283,8 +344,8 @@ def _load(
     else:
         weights = _shipped_weights(mode) if weights is None else weights
         recipe = Recipe.from_file(weights)
-        return load_fuser(weights=weights).eval(), recipe.masks
-    return recipe.build_model(weights), recipe.masks
+        return load_fuser(weights=weights).eval().to(device), recipe.masks
+    return recipe.build_model(weights).eval().to(device), recipe.masks
 
 
 def _shipped_weights(mode: str | None) -> Path:
@@ -342,19 +403,39 @@ def _build_masks_of_header(
     try:
         return _build_masks(masks, cache_dir)
     except (AttributeError, KeyError, TypeError) as error:  # any arguments may stand there
-        raise ValueError(
+        raise InputError(
             f"{weights}: the header's masks cannot be built ({type(error).__name__}: {error}); "
             'give masks of your own, or export the weights again'
         ) from error
 
 
-def _visible(vis: Source) -> np.ndarray:
-    return as_image('vis', vis, 3) if isinstance(vis, np.ndarray) else read_visible(vis)
+def _path_of(source: Any) -> str:
+    """Path of a file, '' for anything else."""
+    return os.fspath(source) if is_path(source) else ''
 
 
-def _path_of(source: Source) -> str:
-    """Path of a file, '' for an array."""
-    return '' if isinstance(source, np.ndarray) else os.fspath(source)
+def _choose_device(device: str | torch.device | None, config: Any) -> torch.device:
+    if device is None and isinstance(config, BaseFuser):
+        return next(config.parameters()).device
+    device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    if device.type == 'cuda' and device.index is None:  # as a model's own device reads
+        device = torch.device('cuda', torch.cuda.current_device())
+    return device
+
+
+@contextmanager
+def _evaluating(model: BaseFuser) -> Iterator[None]:
+    """Evaluation mode for one call; a model that is being trained goes on as it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    if not any(training for _, training in modes):
+        yield
+        return
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _repeatable(device: torch.device) -> AbstractContextManager:
@@ -379,4 +460,5 @@ def _to_result(results: dict[str, Any], sample: FusionDataSample) -> FusionResul
         image = results[name]
         # rint makes 8-bit integers half-precision numbers, which is slow
         images[name] = image.copy() if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
-    return FusionResult(**images)  # type: ignore[arg-type]
+    kept = {name: results[name] for name in ('ir_mapping', 'notices')}
+    return FusionResult(**images, **kept)  # type: ignore[arg-type]

@@ -10,6 +10,15 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mmsgdfuse.datasets.layouts import NamePatterns
+from mmsgdfuse.io.images import (
+    IMAGE_SUFFIXES,
+    ImageFileError,
+    probe_image,
+    read_infrared,
+    read_labels,
+    read_visible,
+)
+from mmsgdfuse.io.infrared import infrared_size
 from mmsgdfuse.pairing import (
     PairingRule,
     complete_pairs,
@@ -20,14 +29,6 @@ from mmsgdfuse.pairing import (
 from mmsgdfuse.pairing.listing import Listed, list_folder
 from mmsgdfuse.pairing.rules import SAME_NAME, KeyRule, ManifestRule, patterns_rule
 from mmsgdfuse.utils.errors import InputError
-from mmsgdfuse.utils.image_io import (
-    IMAGE_SUFFIXES,
-    ImageFileError,
-    probe_image,
-    read_infrared,
-    read_labels,
-    read_visible,
-)
 
 CHECKS = ('none', 'quick', 'full')
 
@@ -112,7 +113,8 @@ def check_pair(pair: Mapping[str, str], check: str = 'quick') -> list[str]:
         if path is None:
             continue
         try:
-            sizes[path] = probe_image(path) if check == 'quick' else read(path).shape[:2]
+            probe = infrared_size if key == 'ir' else probe_image
+            sizes[path] = probe(path) if check == 'quick' else read(path).shape[:2]
         except ImageFileError as error:
             faults.append(str(error))
         except OSError as error:  # such as missing permissions

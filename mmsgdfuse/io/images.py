@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mmsgdfuse.io.decoding import decode
@@ -21,6 +19,8 @@ from mmsgdfuse.io.headers import Header, parse_header
 from mmsgdfuse.io.limits import check_size
 from mmsgdfuse.io.orientation import apply_orientation, oriented_size
 from mmsgdfuse.io.suffixes import IMAGE_SUFFIXES
+from mmsgdfuse.io.thermal_range import SCALINGS as INFRARED_SCALINGS
+from mmsgdfuse.io.thermal_range import check_scaling
 from mmsgdfuse.io.writing import write_image
 
 __all__ = [
@@ -39,13 +39,9 @@ __all__ = [
     'read_raw',
     'read_visible',
     'split_rgbt',
+    'without_alpha',
     'write_image',
 ]
-
-INFRARED_SCALINGS = ('full', 'minmax', 'percentile')
-
-# of 16 bits; sensors of 14 bits and fewer stay below it
-_DARK_LIMIT = 1 << 14
 
 _ALPHA = (
     'has an alpha channel (transparency), which fusion cannot use; '
@@ -207,19 +203,36 @@ def load_image(
             neither 8 nor 16 bits.
     """
     raw = read_raw(path, page, max_pixels)
-    pixels, notes = raw.pixels, raw.notes
-    if pixels.dtype not in (np.uint8, np.uint16):
+    if raw.pixels.dtype not in (np.uint8, np.uint16):
         raise ImageFileError(
-            f'{raw.path}: has {pixels.dtype} samples; save it with 8 or 16 bits per channel'
+            f'{raw.path}: has {raw.pixels.dtype} samples; save it with 8 or 16 bits per channel'
         )
+    image = without_alpha(raw)
+    if image.pixels.dtype == np.uint8:
+        return image
+    return replace(image, pixels=_scaled_to_depth(image.pixels, raw.maximum))
+
+
+def without_alpha(raw: RawImage) -> ImageFile:
+    """An image whose alpha channel, where it has one, says nothing.
+
+    Args:
+        raw: Image with samples of any dtype.
+
+    Returns:
+        The same pixels; of 8 bits they are scaled to the highest value that the file declares.
+
+    Raises:
+        ImageFileError: Pixels are transparent.
+    """
+    pixels, notes = raw.pixels, raw.notes
     if raw.alpha is not None:
-        if (raw.alpha != np.iinfo(raw.alpha.dtype).max).any():
+        integer = np.issubdtype(raw.alpha.dtype, np.integer)
+        if (raw.alpha != (np.iinfo(raw.alpha.dtype).max if integer else 1)).any():
             raise ImageFileError(f'{raw.path}: {_ALPHA}')
         notes = (*notes, 'an alpha channel that is opaque everywhere was dropped')
-    full = np.iinfo(pixels.dtype).max
-    if raw.maximum not in (None, full):
-        scaled = pixels.astype(np.float32) * np.float32(full / raw.maximum)
-        pixels = np.rint(scaled).astype(pixels.dtype)
+    if pixels.dtype == np.uint8:
+        pixels = _scaled_to_depth(pixels, raw.maximum)
     return ImageFile(raw.path, pixels, raw.format, raw.orientation, raw.page, raw.pages, notes)
 
 
@@ -272,62 +285,40 @@ def read_visible(path: str | os.PathLike) -> np.ndarray:
         path: Image file, see :func:`read_image`.
 
     Returns:
-        (H, W, 3) RGB: uint8, or float32 in 0..255 if the file has 16 bits.
+        (H, W, 3) RGB: uint8, or float32 in 0..255 if the file has 16 bits; see
+        :class:`mmsgdfuse.io.infrared.VisibleReader`.
 
     Raises:
         ImageFileError: See :func:`read_image`.
     """
-    image = read_image(path)
-    if image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    return image if image.dtype == np.uint8 else _scale_full(image)
+    from mmsgdfuse.io.infrared import VisibleReader  # stands above this module
+
+    return VisibleReader().read(path).pixels
 
 
 def read_infrared(
     path: str | os.PathLike,
-    scaling: str = 'full',
+    scaling: str = 'auto',
     percentiles: tuple[float, float] = (0.5, 99.5),
 ) -> np.ndarray:
-    """Read an infrared image; of one stored in colour the luma is taken (Rec. 601).
+    """Read an infrared image; false colours are turned into grey.
 
     Args:
-        path: Image file, see :func:`read_image`.
-        scaling: What becomes of 16 bits; 8-bit files are never changed. ``'full'`` (default):
-            0..65535 becomes 0..255, so that a picture looks the same in 8 and in 16 bits, and
-            a warning is given where only 14 bits or fewer are used, for it will be dark.
-            ``'minmax'``: the image's own minimum and maximum become 0 and 255.
-            ``'percentile'``: its percentiles do, and what lies outside is clipped, which
-            is what raw sensor counts with a few hot pixels need.
-        percentiles: Lower and upper percentile in 0..100 for ``'percentile'``.
+        path: Image file, see :class:`mmsgdfuse.io.infrared.InfraredReader`.
+        scaling: What becomes of more than 8 bits: 'auto' (default), 'full', 'minmax' or
+            'percentile'; see :func:`mmsgdfuse.io.thermal_range.find_range`.
+        percentiles: Lower and upper percentile in 0..100 for 'percentile'.
 
     Returns:
-        (H, W, 1): uint8, or float32 in 0..255 if the file has 16 bits.
+        (H, W, 1): uint8, or float32 in 0..255 if the file has more than 8 bits.
 
     Raises:
-        ImageFileError: See :func:`read_image`.
+        ImageFileError: The file cannot be read, or its values have no range by themselves.
         ValueError: ``scaling`` is none of these, or the percentiles are not increasing.
     """
-    check_scaling(scaling, percentiles)
-    image = read_image(path)
-    if image.shape[2] == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
-    if image.dtype == np.uint8:
-        return image
-    if scaling == 'full':
-        if image.max() < _DARK_LIMIT:
-            warnings.warn(
-                '16-bit infrared that uses 14 bits or fewer will look dark; '
-                "read it with scaling 'percentile' or 'minmax'",
-                stacklevel=2,
-            )
-        return _scale_full(image)
-    limits = (0.0, 100.0) if scaling == 'minmax' else percentiles
-    low, high = np.percentile(image, limits)
-    # a constant image has no range to stretch and becomes 0
-    stretched = (image.astype(np.float32) - np.float32(low)) * np.float32(
-        255.0 / max(high - low, 1.0)
-    )
-    return np.clip(stretched, 0.0, 255.0)
+    from mmsgdfuse.io.infrared import InfraredReader  # stands above this module
+
+    return InfraredReader(scaling, percentiles).read(path).pixels
 
 
 def read_labels(path: str | os.PathLike) -> np.ndarray:
@@ -349,15 +340,6 @@ def read_labels(path: str | os.PathLike) -> np.ndarray:
             f'{labels.dtype} with {labels.shape[2]} channels; save ids, not their colours'
         )
     return labels
-
-
-def check_scaling(scaling: str, percentiles: tuple[float, float]) -> None:
-    """Raise ValueError unless the arguments are what :func:`read_infrared` takes."""
-    if scaling not in INFRARED_SCALINGS:
-        raise ValueError(f'scaling must be one of {INFRARED_SCALINGS}, found {scaling!r}')
-    low, high = percentiles
-    if not 0 <= low < high <= 100:
-        raise ValueError(f'percentiles must be increasing within 0..100, found {percentiles}')
 
 
 def probe_image(path: str | os.PathLike, max_pixels: int | None = None) -> tuple[int, int]:
@@ -389,9 +371,11 @@ def probe_image(path: str | os.PathLike, max_pixels: int | None = None) -> tuple
     return oriented_size(header.height, header.width, header.orientation)
 
 
-def _scale_full(image: np.ndarray) -> np.ndarray:
-    # 65535 / 257 is 255, and every 8-bit level v stored as 257 * v comes back as v
-    return image.astype(np.float32) / np.float32(257.0)
+def _scaled_to_depth(pixels: np.ndarray, maximum: int | None) -> np.ndarray:
+    full = np.iinfo(pixels.dtype).max
+    if maximum in (None, full):
+        return pixels
+    return np.rint(pixels.astype(np.float32) * np.float32(full / maximum)).astype(pixels.dtype)
 
 
 def _read_content(path: Path) -> bytes:

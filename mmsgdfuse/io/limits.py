@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mmsgdfuse.io.errors import ContentError
+from mmsgdfuse.utils.errors import InputError
 
 MAX_PIXELS = 512_000_000
 MAX_PIXELS_VARIABLE = 'MMSGDFUSE_MAX_PIXELS'
@@ -34,7 +35,7 @@ def pixel_limit(max_pixels: int | None = None) -> int:
     except ValueError:
         limit = 0
     if limit < 1:
-        raise ValueError(f'{name} must be a positive integer, found {value!r}')
+        raise InputError(f'{name} must be a positive integer, found {value!r}')
     return limit
 
 

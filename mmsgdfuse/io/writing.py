@@ -10,6 +10,7 @@ import numpy as np
 
 from mmsgdfuse.io.files import atomic_path
 from mmsgdfuse.io.suffixes import IMAGE_SUFFIXES
+from mmsgdfuse.utils.errors import InputError, InputTypeError
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
@@ -32,12 +33,12 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
         or image.ndim not in (2, 3)
         or image.shape[2:] not in ((), (1,), (3,))
     ):
-        raise TypeError(
+        raise InputTypeError(
             'image must be uint8 of shape (H, W), (H, W, 1) or (H, W, 3), '
             f'found {image.dtype} {image.shape}'
         )
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise ValueError(f'{path}: the suffix must be one of {", ".join(IMAGE_SUFFIXES)}')
+        raise InputError(f'{path}: the suffix must be one of {", ".join(IMAGE_SUFFIXES)}')
     if image.shape[2:] == (3,):
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     try:
@@ -46,7 +47,7 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
         done = False
     if not done:
         height, width = image.shape[:2]
-        raise ValueError(
+        raise InputError(
             f'{path}: the format cannot hold an image of {width}x{height} pixels and '
             f'{1 if image.ndim == 2 else image.shape[2]} channels; take another suffix'
         )

@@ -335,7 +335,7 @@ def array(shape, dtype=np.uint8, value=0):
             r'vis: is \(48, 40\).*ir is \(40, 48\)',
         ),
         ((array((31, 48)), array((31, 48, 3))), ValueError, '32 pixels'),
-        ((array((40, 48), np.uint16), array((40, 48, 3))), TypeError, 'ir must be uint8.*uint16'),
+        ((array((40, 48), np.int64), array((40, 48, 3))), TypeError, 'ir must .*int64.*uint16'),
         ((array((40, 48)), array((40, 48, 4))), ValueError, r'vis must be .*\(40, 48, 4\)'),
         ((array((40, 48), float, 256), array((40, 48))), ValueError, r'ir must lie in 0\.\.255'),
         ((array((40, 48), float, np.nan), array((40, 48))), ValueError, r'ir must lie in 0\.\.255'),

@@ -115,6 +115,12 @@ class TestLoadMasks:
         for key in ('mask_ir', 'mask_vis'):
             np.testing.assert_array_equal(out[key], expected[key])
 
+    def test_levels_0_and_1_are_no_and_yes(self, results, tmp_path):
+        write_image(tmp_path / 'mine' / 'a.png', np.eye(96, 128, dtype=np.uint8))
+        with pytest.warns(UserWarning, match=r'a\.png: a mask of the levels 0 and 1'):
+            out = LoadMasks(vis=tmp_path / 'mine')(results)
+        np.testing.assert_array_equal(out['mask_vis'][..., 0], np.eye(96, 128))
+
     def test_from_files_of_the_same_name(self, results, tmp_path, scene):
         mine = np.arange(96 * 128).reshape(96, 128).astype(np.uint8)
         write_image(tmp_path / 'mine' / 'a.png', mine)

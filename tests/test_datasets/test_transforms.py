@@ -156,7 +156,10 @@ def test_rotation_is_a_rotation():
         (lambda: PhotometricJitter(ir=dict(contrast=(1, 2))), r"ir has unknown ranges \['contr"),
         (lambda: PhotometricJitter(vis=dict(gain=(0, 2))), r'vis\.gain .* positive'),
         (lambda: PhotometricJitter(vis=dict(offset=(2, 1))), r'vis\.offset must be an increasing'),
-        (lambda: LoadPair(scaling='auto'), 'scaling must be one of'),
+        (lambda: LoadPair(scaling='log'), 'scaling must be one of'),
+        (lambda: LoadPair(reading=dict(scope='run')), 'scope must be one of'),
+        (lambda: LoadPair(reading=dict(rnage=(0, 1))), r"found \['rnage'\]"),
+        (lambda: LoadPair(visible_bits=4), r'bits must be within 8\.\.16'),
     ],
 )
 def test_bad_arguments(build, message):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmsgdfuse.io import FalseColourError, InfraredReader, explain_swap
+from mmsgdfuse.io.images import ImageFileError
 from mmsgdfuse.pairing import partner_path, same_file
 from mmsgdfuse.registry import TRANSFORMS
 from mmsgdfuse.utils.errors import InputError
-from mmsgdfuse.utils.image_io import ImageFileError, check_scaling, read_infrared
 
 _MASKS = ('mask_ir', 'mask_vis')
 
@@ -32,10 +36,13 @@ class LoadInfrared(BaseTransform):
             parts of the path without suffix, such as '*_RGB'. Default: 'vi'.
         infrared (str): What stands there in the partner's path; or the partner's pattern, such as
             '*_PreviewData', whose ``*`` stand for the same text. Default: 'ir'.
-        scaling (str): How 16-bit infrared becomes 0..255: 'full', 'minmax' or 'percentile',
-            see :func:`mmsgdfuse.utils.image_io.read_infrared`. Default: 'full'.
+        scaling (str): How infrared of more than 8 bits becomes 0..255: 'auto', 'full', 'minmax' or
+            'percentile', see :func:`mmsgdfuse.io.thermal_range.find_range`. Default: 'auto'.
         percentiles (tuple[float, float]): Lower and upper percentile (0..100) of 'percentile'.
             Default: (0.5, 99.5).
+        reading (dict | None): How infrared is read beyond that: ``range``, ``scope``,
+            ``polarity``, ``palette`` and ``raw`` of :class:`mmsgdfuse.io.InfraredReader`.
+            Default: None, its defaults.
 
     Raises:
         ImageFileError: The partner is missing, cannot be read, is the image itself, or has
@@ -50,10 +57,14 @@ class LoadInfrared(BaseTransform):
         self,
         visible: str = 'vi',
         infrared: str = 'ir',
-        scaling: str = 'full',
+        scaling: str = 'auto',
         percentiles: tuple[float, float] = (0.5, 99.5),
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
-        check_scaling(scaling, percentiles)
+        self._reader = InfraredReader.from_options(
+            reading, scaling=scaling, percentiles=percentiles
+        )
+        self._noticed: set[str] = set()
         self.visible = visible.strip('/')
         self.infrared = infrared.strip('/')
         if self.visible == self.infrared:
@@ -76,14 +87,22 @@ class LoadInfrared(BaseTransform):
             raise ImageFileError(
                 f'{path}: is its own infrared partner; mend visible and infrared of LoadInfrared'
             )
-        ir = read_infrared(partner, self.scaling, self.percentiles)
+        # a copy: the image may be changed before the masks are made
+        vis = img[..., ::-1].copy()
+        try:
+            loaded = self._reader.read(partner)
+        except FalseColourError as error:
+            raise explain_swap(error, vis, path) from None
+        for notice in set(loaded.notices) - self._noticed:
+            self._noticed.add(notice)
+            warnings.warn(f'{partner}: {notice}', stacklevel=2)
+        ir = loaded.pixels
         if ir.shape[:2] != img.shape[:2]:
             raise ImageFileError(
                 f'{partner}: is {ir.shape[:2]} (H, W), but {path} is {img.shape[:2]}; register the '
                 'images to the same pixels, and put LoadInfrared before Resize and crops'
             )
-        # a copy: the image may be changed before the masks are made
-        results.update(ir=ir, vis=img[..., ::-1].copy(), ir_path=partner, vis_path=path)
+        results.update(ir=ir, vis=vis, ir_path=partner, vis_path=path)
         return results
 
     def partner(self, path: str) -> str:
@@ -101,7 +120,8 @@ class LoadInfrared(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(visible={self.visible!r}, infrared={self.infrared!r}, '
-            f'scaling={self.scaling!r}, percentiles={self.percentiles})'
+            f'scaling={self.scaling!r}, percentiles={self.percentiles}, '
+            f'reading={self._reader})'
         )
 
 

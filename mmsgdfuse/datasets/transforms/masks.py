@@ -11,6 +11,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from mmsgdfuse.io.images import read_labels
+from mmsgdfuse.io.masks import mask_levels
 from mmsgdfuse.masks import (
     BaseMaskGenerator,
     CachedMaskGenerator,
@@ -23,7 +25,6 @@ from mmsgdfuse.masks import (
 )
 from mmsgdfuse.registry import MASK_GENERATORS, TRANSFORMS
 from mmsgdfuse.utils.errors import InputError
-from mmsgdfuse.utils.image_io import read_labels
 
 MASK_KEYS = ('mask_ir', 'mask_vis')
 DEFAULT_GENERATOR = {'type': 'ThermalVisualSaliency'}
@@ -104,7 +105,8 @@ class LoadMasks(BaseTransform):
 
     A folder with a ``settings.json`` is a cache (:class:`mmsgdfuse.masks.MaskCache`) and is
     searched by the image's pixels. Any other holds masks of your own: 8-bit grey files named like
-    the image, '.png', 0..255 for 0..1.
+    the image, '.png', 0..255 for 0..1; one of the levels 0 and 1 alone is taken for no and yes,
+    with a warning.
 
     Args:
         ir (str | Path | None): Folder of the infrared masks; None leaves the key unset. Default:
@@ -157,7 +159,7 @@ class LoadMasks(BaseTransform):
     def _read(path: Path) -> np.ndarray | None:
         if not path.is_file():
             return None
-        return read_labels(path)[..., 0].astype(np.float32) / np.float32(255)
+        return mask_levels(read_labels(path)[..., 0], str(path))
 
     def __repr__(self) -> str:
         parts = [f"{key}='{folder}'" for key, folder in self.folders.items()]
