@@ -17,7 +17,7 @@ from torch import nn
 
 from mmsgdfuse.engine.checkpoints import epoch_checkpoints, latest_checkpoint, read_checkpoint
 from mmsgdfuse.utils.compat import allow_safe_resume
-from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.config import ConfigError, load_config, merge_checked
 
 
 @dataclass
@@ -55,26 +55,48 @@ def plan_phases(cfg: Config, work_dir: str | Path, options: dict | None = None) 
             where in the entry each key's value comes. A config without ``phases`` is one phase
             of its own.
         work_dir: Folder under which each phase gets its own.
-        options: ``--cfg-options``, merged into the config of every phase.
+        options: ``--cfg-options``, merged into the config of every phase that they concern,
+            see :func:`mmsgdfuse.utils.config.merge_checked`.
 
     Raises:
-        ValueError: Two phases have the same name, or one takes what the entry does not have.
+        ConfigError: A phase lacks a name, two have the same, one takes what the entry does not
+            have, or an option would change nothing.
     """
     work_dir = Path(work_dir)
     if 'phases' not in cfg:
         alone = copy.deepcopy(cfg)
+        merge_checked([alone], options)
         alone.work_dir = str(work_dir)
-        return [Phase(work_dir.name, merge_options(alone, options))]
+        return [Phase(work_dir.name, alone)]
+    _check_entries(cfg)
     phases = []
-    for entry in cfg.phases:
-        phase_cfg = merge_options(_phase_config(cfg, entry), options)
+    phase_cfgs = [_phase_config(cfg, entry) for entry in cfg.phases]
+    merge_checked(phase_cfgs, options)
+    for entry, phase_cfg in zip(cfg.phases, phase_cfgs):
         phase_cfg.work_dir = str(work_dir / entry.name)
         phase_cfg.experiment_name = f'{Path(cfg.filename).stem}_{entry.name}'
         phases.append(Phase(entry.name, phase_cfg, tuple(entry.get('inherits', ()))))
     names = [phase.name for phase in phases]
     if len(set(names)) < len(names):
-        raise ValueError(f'{cfg.filename}: phases need names of their own, found {names}')
+        raise ConfigError(f'{cfg.filename}: phases need names of their own, found {names}')
     return phases
+
+
+def _check_entries(cfg: Config) -> None:
+    if not isinstance(cfg.phases, (list, tuple)) or not cfg.phases:
+        raise ConfigError(f'phases: must be a list of dict(name=...), found {cfg.phases!r}')
+    for index, entry in enumerate(cfg.phases):
+        if not isinstance(entry, dict) or not isinstance(entry.get('name'), str):
+            raise ConfigError(f'phases.{index}: must be a dict with a name, found {entry!r}')
+        unknown = set(entry) - {'name', 'config', 'inherits', 'takes'}
+        if unknown:
+            raise ConfigError(
+                f'phases.{index}.{min(unknown)}: is unknown; a phase has name, config, inherits '
+                'and takes'
+            )
+        inherits = entry.get('inherits', ())
+        if isinstance(inherits, str) or not isinstance(inherits, (list, tuple)):
+            raise ConfigError(f'phases.{index}.inherits: must be a list, found {inherits!r}')
 
 
 def _phase_config(cfg: Config, entry: ConfigDict) -> Config:
@@ -83,13 +105,13 @@ def _phase_config(cfg: Config, entry: ConfigDict) -> Config:
         phase_cfg = copy.deepcopy(cfg)
         phase_cfg.pop('phases')
         return phase_cfg
-    phase_cfg = Config.fromfile(Path(cfg.filename).parent / entry.config)
+    phase_cfg = load_config(str(Path(cfg.filename).parent / entry.config))
     takes = entry.get('takes', ())
     for key, source in takes.items() if isinstance(takes, dict) else zip(takes, takes):
         try:
             taken = attrgetter(source)(cfg)
         except AttributeError as error:
-            raise ValueError(
+            raise ConfigError(
                 f'{cfg.filename}: phase {entry.name} takes {source}, which the config does not '
                 'have; set it there, or leave it out of `takes`'
             ) from error
@@ -117,7 +139,7 @@ def select_phase(
     """
     names = [phase.name for phase in phases]
     if name not in names:
-        raise ValueError(f'there is no phase {name!r}; the config has {names}')
+        raise ConfigError(f'there is no phase {name!r}; the config has {names}')
     index = names.index(name)
     if load_from is None and index:
         found = latest_checkpoint(phases[index - 1].work_dir)
