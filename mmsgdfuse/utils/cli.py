@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import DictAction
+
+from mmsgdfuse.utils.errors import MMSGDFuseError
 
 
 def add_config_options(parser: Any) -> None:
@@ -29,3 +33,30 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
     # torchrun's predecessor passes it; mmengine reads the environment, which has it, too
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Add ``--debug``, for :func:`run_reporting`."""
+    parser.add_argument(
+        '--debug', action='store_true', help='show the traceback of a mistake in the input, too'
+    )
+
+
+def run_reporting(work: Callable[[], int | None], debug: bool) -> int:
+    """Run a tool; a mistake in its input ends in a line on stderr, and a bug in its traceback.
+
+    Args:
+        work: Does what the tool is for, and may return an exit status.
+        debug: Whether a mistake shows its traceback, too.
+
+    Returns:
+        The exit status: that of ``work``, 2 after a mistake.
+    """
+    try:
+        return work() or 0
+    except (MMSGDFuseError, OSError) as error:
+        if debug:
+            raise
+        more = ' (--debug shows the traceback)' if error.__cause__ is not None else ''
+        sys.stderr.write(f'error: {error}{more}\n')
+        return 2

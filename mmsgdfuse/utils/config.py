@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -227,26 +227,45 @@ def insert_transform(node: Any, after: str, transform: dict[str, Any]) -> Any:
     Raises:
         ConfigError: There is no transform ``after``.
     """
-    changed, count = _inserted(node, after, transform)
+    return _changed(node, after, lambda old: [old, dict(transform)])
+
+
+def replace_transform(node: Any, name: str, transform: dict[str, Any]) -> Any:
+    """Put a transform in the place of another in every pipeline of a part of a config.
+
+    Args:
+        node: Config of a data loader, data set or pipeline; stays as it is.
+        name: ``type`` of the transforms that are replaced.
+        transform: Config of the new one.
+
+    Returns:
+        A changed copy.
+
+    Raises:
+        ConfigError: There is no transform ``name``.
+    """
+    return _changed(node, name, lambda _: [dict(transform)])
+
+
+def _changed(node: Any, name: str, become: Callable[[Any], list[Any]]) -> Any:
+    changed, count = _with_items(node, name, become)
     if not count:
-        raise ConfigError(f'there is no {after} to insert {transform["type"]} after')
+        raise ConfigError(f'there is no {name} in the pipelines that are to be changed')
     return changed
 
 
-def _inserted(node: Any, after: str, transform: dict[str, Any]) -> tuple[Any, int]:
-    """The changed copy, and how often the transform was inserted."""
+def _with_items(node: Any, name: str, become: Callable[[Any], list[Any]]) -> tuple[Any, int]:
+    """The copy with other items for those of a ``type``, and how many there were."""
     if isinstance(node, dict):
-        parts = {key: _inserted(value, after, transform) for key, value in node.items()}
+        parts = {key: _with_items(value, name, become) for key, value in node.items()}
         return {key: part for key, (part, _) in parts.items()}, sum(n for _, n in parts.values())
     if not isinstance(node, (list, tuple)):
         return node, 0
     items: list[Any] = []
     total = 0
     for value in node:
-        part, count = _inserted(value, after, transform)
-        items.append(part)
-        total += count
-        if isinstance(value, dict) and value.get('type') == after:
-            items.append(dict(transform))
-            total += 1
+        part, count = _with_items(value, name, become)
+        found = isinstance(value, dict) and value.get('type') == name
+        items += become(part) if found else [part]
+        total += count + found
     return type(node)(items), total
