@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmsgdfuse.registry import SCOPE
-from mmsgdfuse.utils.config import ConfigError, walk
+from mmsgdfuse.utils.config import ConfigError, runner_keys, walk
 from mmsgdfuse.utils.errors import MMSGDFuseError
 
 
@@ -56,7 +56,7 @@ def _failing_key(cfg: Mapping[str, Any] | Config, traceback: TracebackType | Non
     parts = [
         (path, node)
         for path, node in walk(cfg)
-        if path and isinstance(node, Mapping) and 'type' in node
+        if path.split('.', 1)[0] in runner_keys() and isinstance(node, Mapping) and 'type' in node
     ]
     # the builder's own frames hold the very config; those of a part at work only its values
     built = [
@@ -169,9 +169,15 @@ def _check_loader(runner: Runner, cfg: Config, key: str, loader: DataLoader) -> 
         raise ConfigError(f'{key}.dataset: has 0 pairs; check data_root, data_prefix and indices')
     if cfg.get('default_scope', SCOPE) != SCOPE:
         return
-    with _same_randomness(), naming_keys(cfg, f'{key}.dataset'):
-        sample = loader.dataset[0]
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    # each data set of several has a pipeline of its own
+    for dataset in getattr(loader.dataset, 'datasets', [loader.dataset]):
+        with _same_randomness(), naming_keys(cfg, f'{key}.dataset'):
+            sample = dataset[0]
+        _check_sample(sample, model, key)
+
+
+def _check_sample(sample: Any, model: nn.Module, key: str) -> None:
     inputs = sample.get('inputs') if isinstance(sample, Mapping) else None
     if not isinstance(inputs, Mapping):
         raise ConfigError(

@@ -367,6 +367,8 @@ class _Checker:
         if node.get('optimizer') is None:
             hint = _instead('optimizer', node)
             yield f'{path}.optimizer: is missing{hint}; give a dict with `type`'
+        elif _has_name(node['optimizer']) and 'lr' not in node['optimizer']:
+            yield f'{path}.optimizer.lr: is missing; give the learning rate, such as 1e-4'
         clip = node.get('clip_grad')
         if isinstance(clip, Mapping):
             norm = clip.get('type', 'norm') == 'norm'
@@ -625,7 +627,8 @@ def _fits(value: Any, hint: Any) -> bool:
     if issubclass(kind, os.PathLike):
         return isinstance(value, (str, os.PathLike))
     if issubclass(kind, Mapping):
-        return isinstance(value, Mapping)
+        inner = arguments[1] if len(arguments) == 2 else Any
+        return isinstance(value, Mapping) and all(_fits(item, inner) for item in value.values())
     if kind in (list, tuple) or kind in _SEQUENCES:
         return _fits_sequence(value, kind, arguments)
     return isinstance(value, (kind, Mapping)) or callable(value)
@@ -657,7 +660,8 @@ def _described(hint: Any) -> str:
     if kind in names and not arguments:
         return names[kind]
     if inspect.isclass(kind) and issubclass(kind, Mapping):
-        return 'a dict'
+        inner = len(arguments) == 2 and arguments[1] is not Any
+        return f'a dict, each value {_described(arguments[1])}' if inner else 'a dict'
     if inspect.isclass(kind) and issubclass(kind, os.PathLike):
         return 'a path'
     if kind is tuple and arguments and arguments[-1] is not Ellipsis:

@@ -146,6 +146,9 @@ def try_config(cfg: Config, path: str, work_dir: Path) -> tuple[str, str]:
 def _named(path: str, text: str) -> bool:
     """Whether a message names the key, its owner or the key that now lacks something."""
     keys = path.split('.')
+    # a constructor names its argument itself: `model.head: level_channels must be ...`
+    if len(keys) > 2 and '.'.join(keys[:-2]) + ':' in text and keys[-1] in text:
+        return True
     return path in text or '.'.join(keys[:-1]) + ':' in text or f'{keys[0]}: is missing' in text
 
 
