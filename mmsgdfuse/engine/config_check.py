@@ -136,7 +136,7 @@ _PARTS: dict[str, dict[str, Registry]] = {
     'visualizer': {'vis_backends': registry.VISBACKENDS},
 }  # fmt: skip
 _SEVERAL = {'losses', 'datasets', 'pipeline', 'transforms', 'vis_backends'}
-_NOT_EMPTY = {'losses', 'datasets', 'pipeline', 'feature_timesteps', 'names'}
+_NOT_EMPTY = {'losses', 'datasets', 'pipeline', 'feature_timesteps', 'names', 'indices'}
 _LOADER_PARTS = {
     'dataset': registry.DATASETS,
     'sampler': registry.DATA_SAMPLERS,
@@ -541,7 +541,8 @@ def _value(
     if not left_out and not _fits(value, hint):
         yield _mismatch(path, hint, value)
         return
-    if name in _NOT_EMPTY and isinstance(value, (list, tuple, Mapping)) and not value:
+    nothing = isinstance(value, (list, tuple, Mapping)) or (name == 'indices' and value == 0)
+    if name in _NOT_EMPTY and nothing and not value:
         yield f'{path}: is empty; give at least one'
     allowed = _OWN_RANGES.get((_name_of(function), name), RANGES.get(name))
     if allowed is None:

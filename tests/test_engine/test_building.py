@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from mmsgdfuse.datasets.synthetic import synthetic_scene
-from mmsgdfuse.engine import plan_phases, run_phases, select_phase
+from mmsgdfuse.engine import check_config, plan_phases, run_phases, select_phase
 from mmsgdfuse.engine.building import build_runner, naming_keys, prepare_training
 from mmsgdfuse.engine.checkpoints import read_checkpoint
 from mmsgdfuse.engine.phases import load_exported
@@ -59,7 +59,9 @@ def test_fewer_pairs_than_a_batch(phases):
 def test_no_pairs_at_all(phases):
     cfg = phases[0].cfg
     cfg.train_dataloader.dataset.indices = 0
-    with pytest.raises(ConfigError, match=r'train_dataloader\.dataset: has 0 pairs'):
+    with pytest.raises(ConfigError, match=r'^train_dataloader\.dataset\.indices: is empty'):
+        check_config(cfg)
+    with pytest.raises(ConfigError, match=r'^train_dataloader\.dataset: '):
         prepare_training(build_runner(cfg), cfg)
 
 
