@@ -137,6 +137,7 @@ _PARTS: dict[str, dict[str, Registry]] = {
 }  # fmt: skip
 _SEVERAL = {'losses', 'datasets', 'pipeline', 'transforms', 'vis_backends'}
 _NOT_EMPTY = {'losses', 'datasets', 'pipeline', 'feature_timesteps', 'names', 'indices'}
+_MASK_MAKERS = {'LoadMasks', 'LoadSemanticMasks', 'RandomCropMasks', 'DropMask'}
 _LOADER_PARTS = {
     'dataset': registry.DATASETS,
     'sampler': registry.DATA_SAMPLERS,
@@ -397,6 +398,27 @@ class _Checker:
             if isinstance(hook, Mapping) and not _fits(hook.get('priority'), int | str | None):
                 yield _mismatch(f'{inner}.priority', int | str | None, hook['priority'])
 
+    def _masks(self) -> Iterator[str]:
+        """Masks that a pipeline is told not to make although something needs them."""
+        model = self.cfg.get('model')
+        cls = self._resolve(model['type'], _M, None) if _has_name(model) else None
+        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            for path, pipeline in walk(self.cfg.get(loader), loader):
+                if not path.endswith('.pipeline') or not isinstance(pipeline, (list, tuple)):
+                    continue
+                types_ = _types(pipeline)
+                needed = getattr(cls, 'needs_masks', False) or 'AugmentMasks' in types_
+                if not needed or set(types_) & _MASK_MAKERS or types_.count('GenerateMasks') != 1:
+                    continue
+                for index, each in enumerate(pipeline):
+                    if _has_name(each) and each['type'].endswith('GenerateMasks'):
+                        for key in ('ir', 'vis'):
+                            if key in each and each[key] is None:
+                                yield (
+                                    f'{path}.{index}.{key}: is None, so nothing makes the '
+                                    f'mask_{key} that the model needs; give a mask generator'
+                                )
+
     def _relations(self) -> Iterator[str]:
         """What two parts of a config must have in common."""
         val = [self.cfg.get(f'val_{part}') is None for part in ('dataloader', 'cfg', 'evaluator')]
@@ -406,6 +428,7 @@ class _Checker:
                 f'val_{missing}: is missing; a validation needs val_dataloader, val_cfg and '
                 'val_evaluator, or none of them'
             )
+        yield from self._masks()
         sizes = [
             (path, node)
             for path, node in walk(self.cfg.get('train_dataloader'), 'train_dataloader')
@@ -419,6 +442,10 @@ class _Checker:
                 sides = size if isinstance(size, (list, tuple)) else [size]
                 if all(_is_number(side) for side in sides) and min(sides, default=0) < smallest:
                     yield f'{path}: must be at least {smallest} for {key}, found {size}'
+
+
+def _types(pipeline: Sequence[Any]) -> list[str]:
+    return [each['type'].rpartition('.')[2] for each in pipeline if _has_name(each)]
 
 
 def _has_name(node: Any) -> bool:
