@@ -25,8 +25,10 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 @pytest.fixture
-def phases(tmp_path, tiny_weights) -> list:
+def phases(tmp_path, tiny_weights, monkeypatch) -> list:
     """The three phases of a recipe with two pairs and the networks of ``tiny_weights``."""
+    # mmengine formats it by yapf for the log, which takes longer than the training
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: repr(cfg.to_dict())))
     register_all_modules()
     for split, count in dict(train=2, test=1).items():
         for seed in range(count):
