@@ -1,4 +1,7 @@
-# The paper's recipe on MSRS, all three phases: python tools/train.py configs/sgdfuse_msrs.py
+# SGDFuse in the size and with the schedule of the paper on MSRS, all three phases:
+#     python tools/train.py configs/sgdfuse_msrs.py
+# Not as in the paper: masks by saliency (sgdfuse_sam_msrs.py has SAM), the sources reach the head
+# (source_skip), and pixels outside the masks count, too (sgdfuse-as-printed_msrs.py undoes both).
 # As a config of its own (test, fuse) this is the last phase's.
 _base_ = './sgdfuse/sgdfuse-fusion_1xb24-200e_msrs.py'
 

@@ -16,13 +16,14 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
 
+from mmsgdfuse.engine import check_config, prepare_testing
+from mmsgdfuse.engine.building import build_runner
 from mmsgdfuse.evaluation.downstream import keep_predictions
 from mmsgdfuse.evaluation.exports import to_json
-from mmsgdfuse.utils.cli import add_config_options, add_launcher
+from mmsgdfuse.utils.cli import add_config_options, add_debug, add_launcher, run_reporting
 from mmsgdfuse.utils.compat import distribute_on_cpu
-from mmsgdfuse.utils.config import merge_options
+from mmsgdfuse.utils.config import ConfigError, load_config, merge_checked
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
 from mmsgdfuse.utils.weights import load_weights
@@ -44,6 +45,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier result there')
     add_config_options(parser)
     add_launcher(parser)
+    add_debug(parser)
     args = parser.parse_args(argv)
     if args.out_dir is None:
         name, checkpoint = Path(args.config).stem, Path(args.checkpoint).stem
@@ -53,7 +55,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def prepare_config(args: argparse.Namespace) -> Config:
     """The config of the test run."""
-    cfg = merge_options(Config.fromfile(args.config), args.cfg_options)
+    cfg = load_config(args.config)
+    merge_checked([cfg], args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = str(args.out_dir)
     cfg.resume = False
@@ -73,21 +76,26 @@ def main(argv: list[str] | None = None) -> int:
     if values.exists() and not args.overwrite:
         print(f'error: {values} exists; pass --overwrite, or another --out-dir', file=sys.stderr)
         return 2
+    return run_reporting(lambda: test(args, values), args.debug)
+
+
+def test(args: argparse.Namespace, values: Path) -> None:
+    """Test, and write ``values``."""
+    register_all_modules()
+    cfg = prepare_config(args)
+    import_packages_of(cfg)
+    check_config(cfg, 'test')
+    distribute_on_cpu(cfg)
+    runner = build_runner(cfg)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     try:
-        cfg = prepare_config(args)
-        import_packages_of(cfg)
-        distribute_on_cpu(cfg)
-        register_all_modules()
-        runner = Runner.from_cfg(cfg)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         load_weights(model, args.checkpoint)
-        metrics = runner.test()
-    except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    prepare_testing(runner, cfg)
+    metrics = runner.test()
     if is_main_process():
         write_metrics(values, args, metrics)
-    return 0
 
 
 def write_metrics(path: Path, args: argparse.Namespace, metrics: dict[str, float]) -> None:

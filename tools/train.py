@@ -9,13 +9,20 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from mmengine.config import Config
-
-from mmsgdfuse.engine import mixed_precision, plan_phases, run_phases, select_phase
-from mmsgdfuse.utils.cli import add_config_options, add_launcher
+from mmsgdfuse.engine import (
+    check_config,
+    check_model,
+    mixed_precision,
+    plan_phases,
+    run_phases,
+    select_phase,
+)
+from mmsgdfuse.utils.cli import add_config_options, add_debug, add_launcher, run_reporting
 from mmsgdfuse.utils.compat import distribute_on_cpu
+from mmsgdfuse.utils.config import load_config
 from mmsgdfuse.utils.setup_env import import_packages_of, register_all_modules
 
 
@@ -35,7 +42,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='go on from the last checkpoint of the unfinished phase',
     )
     parser.add_argument('--phase', help='train this phase alone')
-    parser.add_argument('--load-from', help='checkpoint that the first phase starts from')
+    parser.add_argument(
+        '--load-from',
+        help='checkpoint that the first phase starts from, or exported '
+        '*.safetensors that all phases start from',
+    )
     parser.add_argument(
         '--amp',
         action='store_true',
@@ -43,22 +54,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add_config_options(parser)
     add_launcher(parser)
+    add_debug(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Train."""
+def main(argv: list[str] | None = None) -> int:
+    """Train; the exit status is 2 after a mistake in the config or the data."""
     args = parse_args(argv)
-    register_all_modules()
+    return run_reporting(lambda: train(args), args.debug)
 
-    cfg = Config.fromfile(args.config)
+
+def train(args: argparse.Namespace) -> None:
+    register_all_modules()
+    cfg = load_config(args.config)
     work_dir = args.work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(args.config).stem
     phases = plan_phases(cfg, work_dir, args.cfg_options)
+    for phase in phases:
+        import_packages_of(phase.cfg)
+        check_config(phase.cfg)
     load_from = args.load_from
     if args.phase:
         phases, load_from = select_phase(phases, args.phase, load_from)
+    for phase in phases[1:]:  # a fault must not wait until the phases before are trained
+        check_model(phase.cfg)
     for phase in phases:
-        import_packages_of(phase.cfg)
         phase.cfg.launcher = args.launcher
         if args.amp:
             phase.cfg.optim_wrapper.update(mixed_precision())
@@ -68,4 +87,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

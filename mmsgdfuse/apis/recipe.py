@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
 
 from mmsgdfuse.models.fusers import BaseFuser, load_fuser
+from mmsgdfuse.utils.config import walk
 from mmsgdfuse.utils.errors import InputError, InputTypeError
 from mmsgdfuse.utils.weights import TRAINING_ONLY, read_model_metadata
 
@@ -49,7 +50,10 @@ class Recipe:
             raise InputError(f'{name}: has no model; give a config that tools/train.py takes')
         plain = cfg.to_dict()
         model = {key: value for key, value in plain['model'].items() if key not in TRAINING_ONLY}
-        transforms = next(_pipelines(plain.get('test_dataloader')), [])
+        nodes = (node for _, node in walk(plain.get('test_dataloader')))
+        transforms = next(
+            (n['pipeline'] for n in nodes if isinstance(n, dict) and 'pipeline' in n), []
+        )
         masks = [
             {key: value for key, value in transform.items() if key != 'cache_dir'}
             for transform in transforms
@@ -110,15 +114,3 @@ class Recipe:
             ValueError: The weights are those of another model.
         """
         return load_fuser(self.model, weights).eval()
-
-
-def _pipelines(node: object) -> Iterator[list[dict[str, Any]]]:
-    """The pipelines of a dataset and of those that it wraps."""
-    if isinstance(node, dict):
-        if 'pipeline' in node:
-            yield node['pipeline']
-        for value in node.values():
-            yield from _pipelines(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _pipelines(value)

@@ -1,6 +1,8 @@
 """Training: phases, checkpoints and hooks."""
 
+from mmsgdfuse.engine.building import check_model, prepare_testing
 from mmsgdfuse.engine.checkpoints import AtomicLocalBackend, epoch_checkpoints, latest_checkpoint
+from mmsgdfuse.engine.config_check import check_config
 from mmsgdfuse.engine.downstream import DownstreamCheckHook
 from mmsgdfuse.engine.hooks import EpochSeedHook, TimeBudgetHook, seed_worker
 from mmsgdfuse.engine.phases import Phase, plan_phases, run_phases, select_phase
@@ -20,10 +22,13 @@ __all__ = [
     'ShardedOptimWrapper',
     'ShardedStrategy',
     'TimeBudgetHook',
+    'check_config',
+    'check_model',
     'epoch_checkpoints',
     'latest_checkpoint',
     'mixed_precision',
     'plan_phases',
+    'prepare_testing',
     'run_phases',
     'seed_worker',
     'select_phase',

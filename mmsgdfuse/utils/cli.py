@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mmengine.config import DictAction
 
-from mmsgdfuse.utils.errors import InputError
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.text import printable
 
 
@@ -49,3 +49,30 @@ def checking_arguments() -> Iterator[None]:
         yield
     except ValueError as error:
         raise error if isinstance(error, InputError) else InputError(str(error)) from error
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Add ``--debug``, for :func:`run_reporting`."""
+    parser.add_argument(
+        '--debug', action='store_true', help='show the traceback of a mistake in the input, too'
+    )
+
+
+def run_reporting(work: Callable[[], int | None], debug: bool) -> int:
+    """Run a tool; a mistake in its input ends in a line on stderr, and a bug in its traceback.
+
+    Args:
+        work: Does what the tool is for, and may return an exit status.
+        debug: Whether a mistake shows its traceback, too.
+
+    Returns:
+        The exit status: that of ``work``, 2 after a mistake.
+    """
+    try:
+        return work() or 0
+    except (MMSGDFuseError, OSError) as error:
+        if debug:
+            raise
+        more = ' (--debug shows the traceback)' if error.__cause__ is not None else ''
+        print_error(f'{error}{more}')
+        return 2

@@ -2,18 +2,76 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
+from mmengine.runner import FlexibleRunner, Runner
+
+from mmsgdfuse.registry import MODELS
+from mmsgdfuse.utils.errors import MMSGDFuseError
+
+# what is read from a config beside the arguments of mmengine's Runners
+_READ_ELSEWHERE = {
+    'phases', 'fused_from', 'runner_type', 'custom_imports', 'model_wrapper_cfg', 'tta_model',
+    'tta_pipeline', 'find_unused_parameters', 'compile', 'auto_scale_lr',
+}  # fmt: skip
+
+
+class ConfigError(MMSGDFuseError, ValueError):
+    """A config is wrong; the message names the key and the remedy."""
+
+
+def walk(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    """Every part of a config with its dotted path, the whole first; items of lists by number."""
+    yield path, node
+    for key, value in _children(node):
+        yield from walk(value, f'{path}.{key}' if path else str(key))
+
+
+def _children(node: Any) -> list[tuple[Any, Any]]:
+    if isinstance(node, (Config, Mapping)):
+        return list(node.items())
+    if isinstance(node, (list, tuple)):
+        return list(enumerate(node))
+    return []
+
+
+@cache
+def runner_keys() -> frozenset[str]:
+    """The top-level keys of a config that mean something; any other is a variable."""
+    parameters: set[str] = set()
+    for runner in (Runner, FlexibleRunner):
+        parameters |= inspect.signature(runner.__init__).parameters.keys()
+    return frozenset(parameters - {'self', 'cfg'} | _READ_ELSEWHERE)
+
+
+def load_config(path: str) -> Config:
+    """Read the file of a config.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConfigError: It cannot be executed; the message says why.
+    """
+    try:
+        return Config.fromfile(path)
+    except OSError:
+        raise
+    except Exception as error:  # a config is code, and may fail with anything
+        raise ConfigError(f'{path}: cannot be read as a config: {error!r}') from error
 
 
 def merge_options(cfg: Config, options: dict | None) -> Config:
     """Merge ``--cfg-options`` into a config, and through its variables.
 
     A text config writes ``data_root = 'data'`` once and uses it in many places; by the time
-    an option arrives, those places hold the old value. So an option that replaces a
-    top-level plain value (``data_root``, ``crop_size``, ...) also replaces it wherever the
-    same key holds the same old value further down. Everything else is mmengine's own merge.
+    an option arrives, those places hold the old value. So an option that changes a variable
+    also changes the places that hold its old value: of a plain value (``data_root``,
+    ``crop_size``) those under the same key, of a dict or list (``mask_generator``,
+    ``denoiser``) all that are equal. Everything else is mmengine's own merge.
 
     Args:
         cfg: The config; changed in place.
@@ -22,13 +80,133 @@ def merge_options(cfg: Config, options: dict | None) -> Config:
     Returns:
         ``cfg``.
     """
-    options = dict(options or {})
-    for key, new in options.items():
-        old = cfg.get(key)
-        if '.' not in key and old is not None and not isinstance(old, (dict, list)):
-            _replace(cfg._cfg_dict, key, old, new)
-    cfg.merge_from_dict(options)
+    _merge(cfg, dict(options or {}))
     return cfg
+
+
+def merge_checked(cfgs: Sequence[Config], options: dict | None) -> None:
+    """Merge ``--cfg-options`` into the configs of one or more phases, or refuse them.
+
+    An option of the model, such as ``model.head.level_channels``, goes to the phases whose
+    model has that part.
+
+    Args:
+        cfgs: The phases' configs; changed in place.
+        options: As for :func:`merge_options`.
+
+    Raises:
+        ConfigError: An option would change nothing, or not every place; the message names the
+            keys that would.
+    """
+    options = dict(options or {})
+    wanted: list[dict[str, Any]] = [{} for _ in cfgs]
+    for key, value in options.items():
+        takers = _takers(cfgs, key) if key.startswith('model.') else range(len(cfgs))
+        for index in takers:
+            wanted[index][key] = value
+    effects: dict[str, int] = {}
+    for cfg, share in zip(cfgs, wanted):
+        try:
+            for name, places in _merge(cfg, share).items():
+                effects[name] = effects.get(name, 0) + places
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise ConfigError(f'--cfg-options {" ".join(share)}: {error}') from error
+    for name in {key.split('.', 1)[0] for key in options} - runner_keys():
+        if not effects.get(name):
+            _refuse(cfgs, name)
+        for cfg in cfgs:
+            value = cfg.get(name)
+            if isinstance(value, Mapping) and 'type' in value:
+                other = [path for path, node in _uses(cfg, name) if node != value]
+                if other:
+                    raise ConfigError(
+                        f'--cfg-options {name}: {other[0]} has a value of its own that the '
+                        f'variable {name} does not reach; give {other[0]}.KEY=VALUE instead'
+                    )
+
+
+def _takers(cfgs: Sequence[Config], key: str) -> list[int]:
+    """Numbers of the configs whose model has, or else takes, what an option changes."""
+    part = key.split('.')[1]
+    models = [cfg.get('model') or {} for cfg in cfgs]
+    having = [index for index, model in enumerate(models) if part in model]
+    if having:
+        return having
+    taking = [index for index, model in enumerate(models) if _takes(model, part)]
+    if not taking:
+        names = ', '.join(str(model.get('type')) for model in models)
+        known = sorted({name for model in models for name in model})
+        raise ConfigError(
+            f'--cfg-options {key}: {names} has no {part}; the config sets model.'
+            f'{{{", ".join(known)}}}'
+        )
+    return taking
+
+
+def _takes(model: Mapping[str, Any], part: str) -> bool:
+    kind = model.get('type')
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    if cls is None or not getattr(cls, '__module__', '').startswith('mmsgdfuse'):
+        return True  # left to the class itself
+    return any(
+        part in inspect.signature(base.__init__).parameters
+        for base in cls.__mro__
+        if '__init__' in vars(base)
+    )
+
+
+def _refuse(cfgs: Sequence[Config], name: str) -> None:
+    places = sorted({path for cfg in cfgs for path, _ in _uses(cfg, name)})
+    remedy = (
+        f'give {places[0]} instead' if places else 'look up the name in the config that is given'
+    )
+    known = any(name in cfg for cfg in cfgs)
+    what = 'is a variable that no place holds any more' if known else 'is no key of the config'
+    raise ConfigError(f'--cfg-options {name}: {what}, so it would change nothing; {remedy}')
+
+
+def _uses(cfg: Config, name: str) -> Iterator[tuple[str, Any]]:
+    """The places outside the variables that have this name."""
+    for key in runner_keys() & set(cfg.keys()):
+        for path, node in walk(cfg[key], key):
+            if path.rpartition('.')[2] == name and path != name:
+                yield path, node
+
+
+def _merge(cfg: Config, options: dict[str, Any]) -> dict[str, int]:
+    """Merge options; the number of places, outside the variables, that each variable reached."""
+    variables = {key.split('.', 1)[0] for key in options} - runner_keys()
+    old = {name: copy.deepcopy(cfg[name]) for name in variables if cfg.get(name) is not None}
+    own = {key: value for key, value in options.items() if key.split('.', 1)[0] in variables}
+    cfg.merge_from_dict(own)
+    reached = {}
+    for name, value in old.items():
+        new = copy.deepcopy(cfg[name])
+        reached[name] = sum(
+            _replace(cfg._cfg_dict, key, name, value, new) * (key in runner_keys())
+            for key in list(cfg._cfg_dict)
+            if key != name
+        )
+    cfg.merge_from_dict({key: value for key, value in options.items() if key not in own})
+    return reached
+
+
+def _replace(owner: Any, key: Any, name: str, old: Any, new: Any) -> int:
+    """Put ``new`` where ``owner[key]`` or a part of it holds ``old``; how often that was."""
+    value = owner[key]
+    whole = isinstance(old, (Mapping, list, tuple))
+    if (bool(old) if whole else key == name) and type(value) is type(old) and value == old:
+        if isinstance(owner, tuple):
+            return 0
+        owner[key] = copy.deepcopy(new)
+        return 1
+    if isinstance(value, tuple):  # mmengine keeps tuples of a file
+        items = list(value)
+        count = sum(_replace(items, index, name, old, new) for index in range(len(items)))
+        if count:
+            owner[key] = tuple(items)
+        return count
+    return sum(_replace(value, child, name, old, new) for child, _ in _children(value))
 
 
 def insert_transform(node: Any, after: str, transform: dict[str, Any]) -> Any:
@@ -47,40 +225,47 @@ def insert_transform(node: Any, after: str, transform: dict[str, Any]) -> Any:
         A changed copy.
 
     Raises:
-        ValueError: There is no transform ``after``.
+        ConfigError: There is no transform ``after``.
     """
-    changed, count = _inserted(node, after, transform)
+    return _changed(node, after, lambda old: [old, dict(transform)])
+
+
+def replace_transform(node: Any, name: str, transform: dict[str, Any]) -> Any:
+    """Put a transform in the place of another in every pipeline of a part of a config.
+
+    Args:
+        node: Config of a data loader, data set or pipeline; stays as it is.
+        name: ``type`` of the transforms that are replaced.
+        transform: Config of the new one.
+
+    Returns:
+        A changed copy.
+
+    Raises:
+        ConfigError: There is no transform ``name``.
+    """
+    return _changed(node, name, lambda _: [dict(transform)])
+
+
+def _changed(node: Any, name: str, become: Callable[[Any], list[Any]]) -> Any:
+    changed, count = _with_items(node, name, become)
     if not count:
-        raise ValueError(f'there is no {after} to insert {transform["type"]} after')
+        raise ConfigError(f'there is no {name} in the pipelines that are to be changed')
     return changed
 
 
-def _inserted(node: Any, after: str, transform: dict[str, Any]) -> tuple[Any, int]:
-    """The changed copy, and how often the transform was inserted."""
+def _with_items(node: Any, name: str, become: Callable[[Any], list[Any]]) -> tuple[Any, int]:
+    """The copy with other items for those of a ``type``, and how many there were."""
     if isinstance(node, dict):
-        parts = {key: _inserted(value, after, transform) for key, value in node.items()}
+        parts = {key: _with_items(value, name, become) for key, value in node.items()}
         return {key: part for key, (part, _) in parts.items()}, sum(n for _, n in parts.values())
     if not isinstance(node, (list, tuple)):
         return node, 0
     items: list[Any] = []
     total = 0
     for value in node:
-        part, count = _inserted(value, after, transform)
-        items.append(part)
-        total += count
-        if isinstance(value, dict) and value.get('type') == after:
-            items.append(dict(transform))
-            total += 1
+        part, count = _with_items(value, name, become)
+        found = isinstance(value, dict) and value.get('type') == name
+        items += become(part) if found else [part]
+        total += count + found
     return type(node)(items), total
-
-
-def _replace(node: object, key: str, old: object, new: object) -> None:
-    if isinstance(node, (dict, ConfigDict)):
-        for name, value in node.items():
-            if name == key and value == old:
-                node[name] = new
-            else:
-                _replace(value, key, old, new)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            _replace(value, key, old, new)

@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope, Registry
 
 from mmsgdfuse import registry
 from mmsgdfuse.utils.compat import DOWNSTREAM, import_downstream
+from mmsgdfuse.utils.config import walk
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
@@ -51,15 +52,12 @@ def import_packages_of(cfg: Config | dict) -> list[str]:
     return named
 
 
-def _scopes(node: object) -> Iterator[str]:
-    if isinstance(node, (Config, dict)):
-        for key, value in node.items():
-            if key in ('default_scope', '_scope_') and isinstance(value, str):
-                yield value
-            elif key == 'type' and isinstance(value, str) and '.' in value:
-                yield value.split('.', 1)[0]
-            else:
-                yield from _scopes(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _scopes(value)
+def _scopes(cfg: Config | dict) -> Iterator[str]:
+    for path, value in walk(cfg):
+        key = path.rpartition('.')[2]
+        if not isinstance(value, str):
+            continue
+        if key in ('default_scope', '_scope_'):
+            yield value
+        elif key == 'type' and '.' in value:
+            yield value.split('.', 1)[0]

@@ -12,6 +12,7 @@ import numpy as np
 from mmsgdfuse.datasets.downstream.faults import LabelError
 from mmsgdfuse.datasets.downstream.fused_folder import check_fused_folder
 from mmsgdfuse.datasets.downstream.maps import IGNORED
+from mmsgdfuse.utils.config import walk
 from mmsgdfuse.utils.image_io import list_images, read_labels
 
 LOADERS = ('train', 'val', 'test')
@@ -85,15 +86,17 @@ def _datasets(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _datasets(dataset)
 
 
-def _heads(node: Mapping[str, Any], path: str = 'model') -> Iterator[tuple[str, int]]:
+def _heads(model: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     """Number of classes of each head by its place in the config."""
-    for key, value in node.items():
-        if key.startswith('rpn'):  # proposes objects of any class
-            continue
-        if key == 'num_classes' and path.rpartition('.')[2].endswith('head'):
-            yield f'{path}.{key}', value
-        elif isinstance(value, Mapping):
-            yield from _heads(value, f'{path}.{key}')
+    for path, value in walk(model, 'model'):
+        *parents, key = path.split('.')
+        # an rpn proposes objects of any class
+        if key == 'num_classes' and parents[-1].endswith('head') and not _has_rpn(parents):
+            yield path, value
+
+
+def _has_rpn(keys: Sequence[str]) -> bool:
+    return any(key.startswith('rpn') for key in keys)
 
 
 def _check_heads(heads: Mapping[str, int], classes: Sequence[str]) -> None:

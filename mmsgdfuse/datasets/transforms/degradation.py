@@ -102,11 +102,11 @@ def _degrade(
     degraded += noise * np.random.standard_normal(image.shape).astype(np.float32)
     degraded += columns * np.random.standard_normal((1, width, 1)).astype(np.float32)
     degraded += rows * np.random.standard_normal((height, 1, 1)).astype(np.float32)
-    degraded = np.clip(np.rint(degraded), 0, 255).astype(np.uint8)
+    levels = np.clip(np.rint(degraded), 0, 255).astype(np.uint8)
     if jpeg < 100:
-        _, code = cv2.imencode('.jpg', degraded, [cv2.IMWRITE_JPEG_QUALITY, round(jpeg)])
-        degraded = cv2.imdecode(code, cv2.IMREAD_UNCHANGED).reshape(image.shape)
-    return degraded
+        _, code = cv2.imencode('.jpg', levels, [cv2.IMWRITE_JPEG_QUALITY, round(jpeg)])
+        levels = np.asarray(cv2.imdecode(code, cv2.IMREAD_UNCHANGED)).reshape(image.shape)
+    return levels
 
 
 def _check_ranges(key: str, ranges: dict) -> dict:

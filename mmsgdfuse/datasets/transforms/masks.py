@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Collection, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
+from PIL import Image
 
-from mmsgdfuse.io.images import read_labels
+from mmsgdfuse.io.images import ImageFileError, probe_image, read_labels
 from mmsgdfuse.io.masks import mask_levels
 from mmsgdfuse.masks import (
     BaseMaskGenerator,
@@ -28,6 +31,12 @@ from mmsgdfuse.utils.errors import InputError
 
 MASK_KEYS = ('mask_ir', 'mask_vis')
 DEFAULT_GENERATOR = {'type': 'ThermalVisualSaliency'}
+_LOSSY = ('.jpg', '.jpeg', '.webp')
+# what Pillow calls the kinds of PNG files
+_MODES = {
+    'P': 'colours of a palette', 'RGB': 'three channels (RGB)', 'RGBA': 'RGB and alpha',
+    'LA': 'grey and alpha', '1': 'one bit', 'I;16': '16 bits', 'I': '16 bits',
+}  # fmt: skip
 _IMAGE_OF = {'mask_ir': 'ir', 'mask_vis': 'vis'}
 
 
@@ -116,6 +125,7 @@ class LoadMasks(BaseTransform):
 
     Raises:
         FileNotFoundError: A folder or a mask is missing.
+        ImageFileError: A mask is a JPEG file, has colours or a palette, or is damaged.
         ValueError: Neither folder is given, or a mask's size is not the image's.
     """
 
@@ -158,7 +168,30 @@ class LoadMasks(BaseTransform):
     @staticmethod
     def _read(path: Path) -> np.ndarray | None:
         if not path.is_file():
+            others = [
+                each
+                for each in sorted(path.parent.glob(f'{glob.escape(path.stem)}.*'))
+                if each.suffix.lower() in _LOSSY
+            ]
+            if others:
+                raise ImageFileError(
+                    f'{others[0]}: a mask must be a PNG file, since JPEG and WebP change its '
+                    f'levels; save it as {path.name}, 8-bit grey'
+                )
             return None
+        probe_image(path)
+        with Image.open(BytesIO(path.read_bytes())) as header:
+            kind = header.mode
+            if header.format != 'PNG':
+                raise ImageFileError(
+                    f'{path}: a mask must be a PNG file, found {header.format}; convert it, '
+                    'renaming is not enough'
+                )
+        if kind != 'L':
+            raise ImageFileError(
+                f'{path}: a mask must be 8-bit grey with its level in 0..255, found '
+                f'{_MODES.get(kind, kind)}; convert it to one grey channel'
+            )
         return mask_levels(read_labels(path)[..., 0], str(path))
 
     def __repr__(self) -> str:
