@@ -18,6 +18,18 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 
+m3svd = [
+    dict(
+        type='RepeatDataset',
+        times=2,
+        dataset=dict(
+            type='IVIFDataset',
+            data_root=_base_.data_root,
+            data_prefix=dict(ir=f'M3SVD/train/{name}/ir', vis=f'M3SVD/train/{name}/vi'),
+        ),
+    )
+    for name in ('0111_1803', '0114_1551', '0115_1834')
+]
 train_pipeline = [
     dict(type='LoadPair', cache_images=True),
     dict(type='RandomCropPair', crop_size=crop_size),
@@ -30,10 +42,7 @@ train_dataloader = dict(
     dataset=dict(
         datasets=[
             dict(each, dataset=dict(each['dataset'], pipeline=train_pipeline))
-            for each in _base_.train_dataloader.dataset.datasets
+            for each in _base_.train_dataloader.dataset.datasets + m3svd
         ]
     )
 )
-# a restored pair is no fused image: tools/analysis_tools/degraded_benchmark.py measures it
-val_cfg = val_dataloader = val_evaluator = None
-test_cfg = test_dataloader = test_evaluator = None

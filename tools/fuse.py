@@ -76,6 +76,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     model.add_argument('--config', help='config that the weights were trained with')
     model.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: the GPU if any)")
     model.add_argument('--mode', choices=MODES, help='how to infer (default: features)')
+    model.add_argument(
+        '--restore', action='store_true',
+        help='remove noise, stripes and blur from both images first',
+    )  # fmt: skip
     model.add_argument('--seed', type=int, help='of the diffusion noise (default: 0)')
     model.add_argument('--num-steps', type=int, help="sampling steps of 'refine' and 'sample'")
     model.add_argument(
@@ -360,6 +364,7 @@ def main(argv: list[str] | None = None) -> int:
                 start_timestep=args.start_timestep,
                 reading=reader,
                 visible_bits=args.visible_bits,
+                restore=args.restore,
             )
             run(jobs, inferencer, report, console)
     except (MMSGDFuseError, OSError) as error:

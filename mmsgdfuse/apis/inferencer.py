@@ -37,6 +37,7 @@ from mmsgdfuse.io.images import write_image
 from mmsgdfuse.masks import BaseMaskGenerator
 from mmsgdfuse.models.fusers import BaseFuser, StudentFuser, load_fuser
 from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
+from mmsgdfuse.models.restoration import PairRestorer, load_restorer
 from mmsgdfuse.registry import MASK_GENERATORS, SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
@@ -132,6 +133,9 @@ class FusionInferencer:
             from each image.
         value_range: Values that mean black and white in floating-point arrays, such as (0, 1).
             Default (0, 255); arrays within 0..1 are then refused.
+        restore: Whether noise, stripes and blur are removed from both images before the masks are
+            made and the pair is fused; or ``*.safetensors`` of another ``PairRestorer``. Default
+            False.
 
     Attributes:
         model (BaseFuser): The model with this inferencer's options; of a given one it shares the
@@ -170,6 +174,7 @@ class FusionInferencer:
         reading: Mapping[str, Any] | InfraredReader | None = None,
         visible_bits: int | None = None,
         value_range: tuple[float, float] | None = None,
+        restore: bool | str | os.PathLike = False,
     ) -> None:
         self.reader = InfraredReader.from_options(
             reading, scaling=infrared_scaling, percentiles=infrared_percentiles
@@ -194,6 +199,9 @@ class FusionInferencer:
         else:
             self._mask_transforms = _build_masks(configured if masks is None else masks, mask_cache)
         self._pack = PackFusionInputs()
+        self.restorer: PairRestorer | None = None
+        if restore:
+            self.restorer = load_restorer(None if restore is True else restore).to(self.device)
 
     def __call__(
         self, ir: Source, vis: Source, mask_ir: MaskSource = None, mask_vis: MaskSource = None
@@ -276,6 +284,8 @@ class FusionInferencer:
                 for notice in loaded[key].notices
             ),
         )
+        if self.restorer is not None:
+            results.update(self._restore(images))
         if mask_ir is None or mask_vis is None:
             for transform in self._mask_transforms:
                 results = transform(results)
@@ -283,6 +293,18 @@ class FusionInferencer:
             if mask is not None:
                 results[key] = load_mask(key, mask, shape)
         return results
+
+    def _restore(self, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The pair without noise, stripes and blur, uint8 (H, W, 1) and (H, W, 3)."""
+        assert self.restorer is not None
+        batch = pseudo_collate([self._pack(dict(images))])
+        with torch.inference_mode(), _repeatable(self.device):
+            data = self.restorer.data_preprocessor(batch, False)
+            (sample,) = self.restorer(data['inputs'], data['data_samples'], mode='predict')
+        return {
+            key: getattr(sample, f'restored_{key}').permute(1, 2, 0).cpu().numpy()
+            for key in ('ir', 'vis')
+        }
 
     def _read_pair(self, ir: Source, vis: Source) -> dict[str, LoadedImage]:
         visible = load_visible(vis, self._visible, self.value_range)
@@ -326,7 +348,7 @@ def _load(
 ) -> tuple[BaseFuser, list[dict[str, Any]]]:
     """The model, and the configs of the masks that belong to it."""
     if isinstance(config, BaseFuser):
-        if weights is not None or next(config.parameters()).device != device:
+        if weights is not None or _device_of(config) != device:
             model = copy.deepcopy(config).to(device)
             if weights is not None:
                 load_weights(model, weights)
@@ -416,11 +438,16 @@ def _path_of(source: Any) -> str:
 
 def _choose_device(device: str | torch.device | None, config: Any) -> torch.device:
     if device is None and isinstance(config, BaseFuser):
-        return next(config.parameters()).device
+        return _device_of(config)
     device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     if device.type == 'cuda' and device.index is None:  # as a model's own device reads
         device = torch.device('cuda', torch.cuda.current_device())
     return device
+
+
+def _device_of(model: BaseFuser) -> torch.device:
+    """Where a model is; a rule without weights is on the CPU."""
+    return next((weight.device for weight in model.parameters()), torch.device('cpu'))
 
 
 @contextmanager

@@ -51,7 +51,7 @@ class Recipe:
         plain = cfg.to_dict()
         model = {key: value for key, value in plain['model'].items() if key not in TRAINING_ONLY}
         nodes = (node for _, node in walk(plain.get('test_dataloader')))
-        transforms = next(
+        transforms: list[dict[str, Any]] = next(
             (n['pipeline'] for n in nodes if isinstance(n, dict) and 'pipeline' in n), []
         )
         masks = [

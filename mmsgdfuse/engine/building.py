@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from mmsgdfuse.registry import SCOPE
 from mmsgdfuse.utils.config import ConfigError, runner_keys, walk
-from mmsgdfuse.utils.errors import MMSGDFuseError
+from mmsgdfuse.utils.errors import InputError, InputTypeError, MMSGDFuseError
 
 
 @contextmanager
@@ -32,14 +32,15 @@ def naming_keys(cfg: Mapping[str, Any] | Config, key: str | None = None) -> Iter
             such a failure passes unchanged.
 
     Raises:
-        ConfigError: In place of what was raised inside, which is its cause. Errors of files and
-            of this package, which name what they are about, pass unchanged.
+        ConfigError: In place of what was raised inside, which is its cause. Errors of files, which
+            name what they are about, pass unchanged.
     """
     try:
         yield
-    except (OSError, MMSGDFuseError):
-        raise
     except Exception as error:  # a constructor may raise anything
+        names_itself = isinstance(error, (OSError, MMSGDFuseError))
+        if names_itself and not isinstance(error, (InputError, InputTypeError)):
+            raise
         place = _failing_key(cfg, error.__traceback__) or key
         if place is None:
             raise
@@ -157,7 +158,7 @@ def prepare_testing(runner: Runner, cfg: Config) -> None:
 
 
 def _check_loader(runner: Runner, cfg: Config, key: str, loader: DataLoader) -> None:
-    pairs = len(loader.dataset)
+    pairs = len(cast(Sized, loader.dataset))
     if len(loader) == 0:
         where = '' if runner.world_size == 1 else f', shared by {runner.world_size} processes'
         if pairs:

@@ -242,7 +242,7 @@ class _Checker:
             part = node.get(key)
             if key in node and not isinstance(part, Mapping):
                 yield _mismatch(f'env_cfg.{key}', dict, part)
-        parts = node.get('mp_cfg') if isinstance(node.get('mp_cfg'), Mapping) else {}
+        parts: Any = node.get('mp_cfg') if isinstance(node.get('mp_cfg'), Mapping) else {}
         yield from _unknown('env_cfg.mp_cfg', parts, ('mp_start_method', 'opencv_num_threads'))
         method = parts.get('mp_start_method', 'fork')
         if method not in ('fork', 'spawn', 'forkserver'):
@@ -401,7 +401,9 @@ class _Checker:
     def _masks(self) -> Iterator[str]:
         """Masks that a pipeline is told not to make although something needs them."""
         model = self.cfg.get('model')
-        cls = self._resolve(model['type'], _M, None) if _has_name(model) else None
+        cls = None
+        if isinstance(model, Mapping) and _has_name(model):
+            cls = self._resolve(model['type'], _M, None)
         for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             for path, pipeline in walk(self.cfg.get(loader), loader):
                 if not path.endswith('.pipeline') or not isinstance(pipeline, (list, tuple)):
@@ -500,11 +502,11 @@ def _call(path: str, node: Any, function: Callable) -> Iterator[str]:
         elif required and name not in _FILLED and not (name == 'dataset' and _samples(function)):
             yield f'{path}.{name}: is missing; {_name_of(function)} needs it'
     for low, high in _RISING:
-        pair = arguments.get(low), arguments.get(high)
+        pair: Any = arguments.get(low), arguments.get(high)
         if all(_is_number(value) for value in pair) and pair[0] > pair[1]:
             yield f'{path}.{low}: must not exceed {high}={pair[1]}, found {pair[0]}'
     for name in _RISING_SEQUENCES:
-        values = arguments.get(name)
+        values: Any = arguments.get(name)
         numbers = isinstance(values, (list, tuple)) and all(map(_is_number, values))
         if numbers and list(values) != sorted(values):
             yield f'{path}.{name}: must rise, found {list(values)}'

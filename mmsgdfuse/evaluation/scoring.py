@@ -119,11 +119,6 @@ def _complete(entry: CacheEntry, images: _SampleImages, row: str, missing: Itera
         result = images.result(row)
         entry.values.update(fusion_metrics(ir, vis, result, missing))
     entry.notes.extend(str(warning.message) for warning in caught)
-    if row not in BASELINES and result.min() == result.max():
-        entry.notes.append(
-            f'{row}: every pixel of the result is {int(result.min())}; fuse it again, and check '
-            'that images went in as 0..255'
-        )
 
 
 def score_sample(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mmsgdfuse.engine import EpochSeedHook, seed_worker
+from mmsgdfuse.engine import EpochSeedHook, TimeBudgetHook, seed_worker
 from mmsgdfuse.registry import FUNCTIONS, HOOKS
 
 
@@ -81,3 +81,29 @@ class TestSeedWorker:
         assert torch.equal(load_epoch(loader, 0), first)
         # no number of either epoch, worker or generator comes twice
         assert len(torch.cat([first, second]).unique()) == 2 * 4 * 3
+
+
+class TestTimeBudget:
+    @pytest.fixture
+    def runner(self) -> SimpleNamespace:
+        groups = [dict(lr=1.0), dict(lr=0.1)]
+        return SimpleNamespace(
+            optim_wrapper=SimpleNamespace(param_groups=groups),
+            train_loop=SimpleNamespace(stop_training=False),
+        )
+
+    def test_rate_follows_half_a_cosine_and_the_run_ends(self, runner, monkeypatch):
+        now = [0.0]
+        monkeypatch.setattr('mmsgdfuse.engine.hooks.time.monotonic', lambda: now[0])
+        hook = TimeBudgetHook(seconds=10, final_share=0.0)
+        for moment, share in ((0.0, 1.0), (5.0, 0.5), (10.0, 0.0), (12.0, 0.0)):
+            now[0] = moment
+            hook.before_train_iter(runner, 0)
+            rates = [group['lr'] for group in runner.optim_wrapper.param_groups]
+            assert rates == pytest.approx([share, 0.1 * share])
+            hook.after_train_epoch(runner)
+            assert runner.train_loop.stop_training == (moment >= 10)
+
+    def test_a_time_that_is_not_positive_is_refused(self):
+        with pytest.raises(ValueError, match='seconds must be positive'):
+            TimeBudgetHook(seconds=0)

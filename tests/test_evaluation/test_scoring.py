@@ -98,7 +98,7 @@ class TestScoreFolders:
     def test_a_black_result_is_said(self, folders):
         path = folders['noisy'] / '00001N.png'
         write_image(path, np.zeros_like(read_image(path)))
-        notes = [note for note in score(folders).notes if 'every pixel' in note]
+        notes = [note for note in score(folders).notes if 'is constant' in note]
         assert len(notes) == 1
         assert notes[0].startswith('00001N: noisy: every pixel of the result is 0')
 

@@ -84,5 +84,5 @@ class TestInsertTransform:
         assert insert_transform([load], 'Load', new)[1] is not new
 
     def test_there_is_no_place_for_it(self):
-        with pytest.raises(ValueError, match='no GenerateMasks to insert DropMask after'):
+        with pytest.raises(ValueError, match='there is no GenerateMasks in the pipelines'):
             insert_transform([dict(type='Load')], 'GenerateMasks', dict(type='DropMask'))

@@ -161,10 +161,10 @@ class Bench:
 
     def whole(self) -> Part:
         """From two arrays to the fused array: masks, networks and everything in between."""
-        mode = getattr(self.model, 'inference_mode', None)
+        mode = getattr(self.inferencer.model, 'inference_mode', None)
         title = type(self.model).__name__ if mode is None else mode
         if mode in ('refine', 'sample'):
-            title += f', {self.model.num_steps} steps'
+            title += f', {self.inferencer.model.num_steps} steps'
         return Part(
             title,
             lambda: self.inferencer(self.scene.ir, self.scene.vis),

@@ -244,8 +244,9 @@ def _crop(result: FusionResult, size: tuple[int, int], path: str) -> dict[str, n
         for side, wanted in zip(sides, size)
     )
     return {
-        name: None if array is None else np.ascontiguousarray(array[window])
+        name: np.ascontiguousarray(array[window])
         for name, array in vars(result).items()
+        if isinstance(array, np.ndarray)
     }
 
 

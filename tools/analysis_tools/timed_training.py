@@ -85,6 +85,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='iterations between two checkpoints; a phase ends with a whole epoch (default: 200)',
     )  # fmt: skip
     parser.add_argument('--learning-rate', type=float, help="factor of the config's own rate")
+    parser.add_argument('--load-from', help='weights that the first phase starts from')
     add_config_options(parser)
     return parser.parse_args(argv)
 
@@ -139,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     recipe = Recipe.from_config(phases[-1].cfg)
     for phase, seconds in zip(phases, times(phases, args.seconds)):
         prepare(phase, seconds, args)
-    checkpoint = run_phases(phases)
+    checkpoint = run_phases(phases, load_from=args.load_from)
     model = MODELS.build(dict(recipe.model, _scope_=SCOPE))
     training = load_weights(model, checkpoint)
     weights = args.out / 'weights.safetensors'

@@ -1,5 +1,5 @@
-# All training pairs of MSRS, RoadScene, LLVIP, M3FD, TNO and M3SVD under one root:
-# data/<set>/train/{ir,vi}. MSRS is repeated: it is the smallest set and the one of the goal.
+# All training pairs of MSRS, RoadScene, LLVIP, M3FD and TNO under one root:
+# data/<set>/<split>/{ir,vi}. MSRS is repeated: it is the smallest set and the one of the goal.
 data_root = 'data'
 crop_size = 128
 batch_size = 8
@@ -36,19 +36,16 @@ train_dataloader = dict(
                 dataset=dict(
                     type='IVIFDataset',
                     data_root=data_root,
-                    data_prefix=dict(ir=f'{folder}/ir', vis=f'{folder}/vi'),
+                    data_prefix=dict(ir=f'{name}/train/ir', vis=f'{name}/train/vi'),
                     pipeline=train_pipeline,
                 ),
             )
-            for folder, times in [
-                ('MSRS/train', 12),
-                ('RoadScene/train', 1),
-                ('LLVIP/train', 2),
-                ('M3FD/train', 4),
-                ('TNO/train', 1),
-                ('M3SVD/train/0111_1803', 2),
-                ('M3SVD/train/0114_1551', 2),
-                ('M3SVD/train/0115_1834', 2),
+            for name, times in [
+                ('MSRS', 12),
+                ('RoadScene', 1),
+                ('LLVIP', 2),
+                ('M3FD', 4),
+                ('TNO', 1),
             ]
         ],
     ),

@@ -1,6 +1,5 @@
 """Transforms of infrared-visible pairs."""
 
-from mmsgdfuse.datasets.transforms.degradation import RandomDegradePair
 from mmsgdfuse.datasets.transforms.degradations import DegradePair
 from mmsgdfuse.datasets.transforms.downstream import LoadInfrared, StackPair
 from mmsgdfuse.datasets.transforms.geometry import (
@@ -19,6 +18,7 @@ from mmsgdfuse.datasets.transforms.masks import (
 )
 from mmsgdfuse.datasets.transforms.packing import PackFusionInputs
 from mmsgdfuse.datasets.transforms.photometric import PhotometricJitter
+from mmsgdfuse.datasets.transforms.random_degradation import RandomDegradePair
 
 __all__ = [
     'AugmentMasks',

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from mmsgdfuse.models.fusers.base import BaseFuser
 from mmsgdfuse.registry import MODELS, SCOPE
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS
-from mmsgdfuse.utils.errors import InputTypeError
+from mmsgdfuse.utils.errors import InputError, InputTypeError
 from mmsgdfuse.utils.weights import load_weights, read_model_metadata
+
+Model = TypeVar('Model')
 
 
 def load_fuser(
@@ -37,40 +39,56 @@ def load_fuser(
             model, such as another training phase's.
     """
     if config is not None:
-        fuser = _build(config)
+        fuser = _build(config, BaseFuser)  # type: ignore[type-abstract]
     else:
         weights = DEFAULT_WEIGHTS if weights is None else weights
-        fuser = _build_from_header(weights)
+        fuser = build_from_header(
+            weights,
+            BaseFuser,  # type: ignore[type-abstract]
+            'a fuser, such as SGDFuse',
+        )
     if weights is not None:
         load_weights(fuser, weights)
     return fuser
 
 
-def _build(config: Mapping[str, Any]) -> BaseFuser:
+def _build(config: Mapping[str, Any], kind: type[Model]) -> Model:
     with torch.random.fork_rng(devices=[]):
-        fuser = MODELS.build(dict(deepcopy(config), _scope_=SCOPE))
-    if not isinstance(fuser, BaseFuser):
+        model = MODELS.build(dict(deepcopy(config), _scope_=SCOPE))
+    if not isinstance(model, kind):
         raise InputTypeError(
             f"the config must be a fuser's, such as SGDFuse's, found {config.get('type')!r}"
         )
-    return fuser
+    return model
 
 
-def _build_from_header(weights: str | os.PathLike) -> BaseFuser:
+def build_from_header(weights: str | os.PathLike, kind: type[Model], wanted: str) -> Model:
+    """Build the model that the header of ``weights`` describes, with random weights.
+
+    Args:
+        weights: ``*.safetensors`` with the config of its model in the header.
+        kind: Class that the model must be of.
+        wanted: What an error message calls ``kind``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The header has no such config, names what a file may not name, or the model
+            is of another class.
+    """
     config = read_model_metadata(weights)['model']
     name = config.get('type')
     # asked before anything is built: another class might read files of its own
-    if name is None or not issubclass(MODELS.get(name), BaseFuser):
-        raise ValueError(
-            f"{weights}: the header's model must be a fuser, such as SGDFuse, found {name!r}; "
+    if name is None or not issubclass(MODELS.get(name), kind):
+        raise InputError(
+            f"{weights}: the header's model must be {wanted}, found {name!r}; "
             'export the weights of one with tools/model_converters/export_weights.py'
         )
     try:
-        return _build(config)
+        return _build(config, kind)
     except ImportError:  # of a package that only some models need
         raise
     except Exception as error:  # arguments of any kind stand there
-        raise ValueError(
+        raise InputError(
             f"{weights}: the header's model cannot be built ({type(error).__name__}: {error}); the "
             'file is damaged, or made by another version of mmsgdfuse'
         ) from error

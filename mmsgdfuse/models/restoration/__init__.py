@@ -1,5 +1,6 @@
 """Restoration of a degraded pair before it is fused."""
 
+from mmsgdfuse.models.restoration.loading import load_restorer
 from mmsgdfuse.models.restoration.restorer import PairRestorer
 
-__all__ = ['PairRestorer']
+__all__ = ['PairRestorer', 'load_restorer']

@@ -147,7 +147,11 @@ class PairRestorer(BaseModel):
         # is made at the last one
         last = self.schedule.num_train_timesteps - 1
         times = (last * torch.rand(len(clean), device=clean.device).sqrt()).round().long()
-        noised = self.schedule.add_noise(clean, torch.randn_like(clean), times)
+        noise = torch.randn_like(clean)
+        noised = self.schedule.add_noise(clean, noise, times)
+        # Inference starts from pure noise. A schedule whose last step keeps a trace of x0 would
+        # teach the network to read the brightness of x0 from there (arXiv 2305.08891).
+        noised = torch.where((times == last)[:, None, None, None], noise, noised)
         estimate = self.predict_clean(noised, condition, self.schedule.noise_level(times))
         return {'loss_restoration': self.restoration_loss(estimate, clean)}
 
@@ -164,7 +168,8 @@ class PairRestorer(BaseModel):
             data_samples: One sample per pair; needed by ``predict``.
             mode: ``'loss'``: a dict of losses. ``'tensor'``: the result of :meth:`restore`.
                 ``'predict'``: the samples with ``restored_ir`` and ``restored_vis`` set as 8-bit
-                images of the input's own size.
+                images of the input's own size, and ``fused``, the maximum rule on the two, which
+                validation measures.
 
         Raises:
             ValueError: ``mode`` is none of these, or ``predict`` gets no samples.
@@ -177,9 +182,12 @@ class PairRestorer(BaseModel):
         if mode != 'predict' or data_samples is None:
             raise ValueError(f'mode must be loss, tensor or, with data_samples, predict: {mode!r}')
         samples = list(data_samples)
-        for key, batch in restored.items():
+        surplus = (restored['ir'] - luma(restored['vis'])).clamp_min(0)
+        fields = {f'restored_{key}': batch for key, batch in restored.items()}
+        fields['fused'] = (restored['vis'] + surplus).clamp_max(1)
+        for field, batch in fields.items():
             for sample, image in zip(samples, self.data_preprocessor.crop_back(batch, samples)):
-                setattr(sample, f'restored_{key}', to_uint8(image))
+                setattr(sample, field, to_uint8(image))
         return samples
 
     def _noise(self, like: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ def _degrade(
 ) -> np.ndarray:
     """One image (H, W, C) in 0..255 with faults of given strengths, uint8."""
     height, width = image.shape[:2]
-    degraded = gain * 255 * (image.astype(np.float32) / 255) ** gamma + offset
+    degraded: np.ndarray = gain * 255 * (image.astype(np.float32) / 255) ** gamma + offset
     if blur > 0.1:
         degraded = cv2.GaussianBlur(degraded, (0, 0), blur).reshape(image.shape)
     degraded += noise * np.random.standard_normal(image.shape).astype(np.float32)
