@@ -48,8 +48,6 @@ restorer() { # NAME, then more --cfg-options
 trainings=()
 fusion compact configs/sgdfuse-compact_ivif.py &
 trainings+=($!)
-fusion compact-texture configs/sgdfuse-compact-texture_ivif.py &
-trainings+=($!)
 restorer restorer &
 trainings+=($!)
 restorer restorer-plain model.diffusion=False &
