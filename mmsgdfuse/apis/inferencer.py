@@ -99,7 +99,7 @@ class FusionInferencer:
 
     Without arguments this is the compact SGDFuse that ships with the package, with masks that
     need no weights of their own. The same pair, seed and weights give the same bytes on the
-    same machine.
+    same machine with the same number of threads.
 
     Args:
         config: Where the model comes from: file of a training config, mmengine Config, or a

@@ -249,8 +249,8 @@ def in_fresh_process(
 ) -> _Result:
     """Call a function in a process of its own.
 
-    On Linux such processes are forked from one that has done nothing but import ``preload``, so
-    that only the first takes seconds to start.
+    On Linux without a GPU such processes are forked from one that has done nothing but import
+    ``preload``, so that only the first takes seconds to start.
 
     Args:
         function: Function at the top level of a module.
@@ -262,7 +262,8 @@ def in_fresh_process(
         Exception: What the function raised.
     """
     context: Any
-    if sys.platform == 'linux':
+    # with a GPU, importing the preloaded modules initialises CUDA, which does not survive a fork
+    if sys.platform == 'linux' and not torch.cuda.is_available():
         context = multiprocessing.get_context('forkserver')
         context.set_forkserver_preload(list(preload))
     else:

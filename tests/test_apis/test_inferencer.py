@@ -385,3 +385,24 @@ def test_docstrings():
     result = doctest.testmod(module)
     assert result.attempted
     assert not result.failed
+
+
+def test_restores_before_masks_and_fusion(scene):
+    rng = np.random.default_rng(0)
+    clean = np.repeat(np.repeat(scene.ir, 2, axis=0), 2, axis=1)
+    vis = np.repeat(np.repeat(scene.vis, 2, axis=0), 2, axis=1)
+    stripes = clean + rng.normal(0, 12, (1, clean.shape[1])) + rng.normal(0, 8, clean.shape)
+    noisy = np.clip(stripes, 0, 255).astype(np.uint8)
+    options = dict(device='cpu', mode='student')
+    plain, restoring = FusionInferencer(**options), FusionInferencer(**options, restore=True)
+    reference = plain(clean, vis).fused.astype(float)
+    errors = [
+        np.abs(fuse_pair(noisy, vis).fused - reference).mean() for fuse_pair in (plain, restoring)
+    ]
+    assert errors[1] < 0.85 * errors[0]
+    np.testing.assert_array_equal(restoring(noisy, vis).fused, restoring(noisy, vis).fused)
+
+
+def test_only_weights_of_a_restorer_restore(tiny_weights):
+    with pytest.raises(ValueError, match='must be a PairRestorer'):
+        FusionInferencer(weights=tiny_weights, device='cpu', restore=tiny_weights)

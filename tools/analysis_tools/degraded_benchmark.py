@@ -11,7 +11,8 @@ A degradation is written INFRARED/VISIBLE, with clean for an image that stays so
 rule (visible, infrared, average, maximum), a mode of the shipped model (features, refine,
 sample, student) or NAME=WEIGHTS, with another mode NAME=WEIGHTS@MODE. With `classical+` before
 it the pair is restored first: columns levelled, non-local means, and Wiener's filter, which is
-told how wide the visible image's blur is. It is compared with the clean fusion without restoring.
+told how wide the visible image's blur is. With `restored+` before a model the shipped restorer does
+it. Both are compared with the clean fusion without restoring.
 
 Columns that end in _own compare with the method's own fusion of the clean pair, the others with the
 clean sources; all are of 8-bit luma. The same command gives the same numbers on the same machine.
@@ -23,7 +24,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ from mmsgdfuse.evaluation.tables import Cell, Table, format_number, place_marks,
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.image_io import read_infrared, read_visible, write_image
 
-CLASSICAL = 'classical+'
+CLASSICAL, RESTORED = 'classical+', 'restored+'
 CLEAN, GIVEN = 'clean', 'as given'
 METHODS = ('average', 'maximum', 'features', 'student', 'classical+maximum', 'classical+features')
 DEGRADATIONS = (
@@ -82,11 +83,13 @@ class Method:
         name: What the table calls it.
         fuse: Maps infrared (H, W, 1) and visible (H, W, 3), uint8, to luma, uint8 (H, W).
         restores: Whether the pair is restored first by classical means.
+        fuse_degraded: What fuses a degraded pair, where it is not ``fuse``.
     """
 
     name: str
     fuse: Callable[[np.ndarray, np.ndarray], np.ndarray]
     restores: bool = False
+    fuse_degraded: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -198,10 +201,10 @@ def build_method(spec: str, device: str = 'cpu') -> Method:
         FileNotFoundError: The weights are not there.
         ValueError: There is no such rule or mode.
     """
-    restores = spec.startswith(CLASSICAL)
-    name, _, source = spec.removeprefix(CLASSICAL).partition('=')
-    label = f'{CLASSICAL}{name}' if restores else name
-    if not source and name in BASELINES:
+    restores, restored = spec.startswith(CLASSICAL), spec.startswith(RESTORED)
+    name, _, source = spec.removeprefix(CLASSICAL).removeprefix(RESTORED).partition('=')
+    label = spec.partition('=')[0]
+    if not source and name in BASELINES and not restored:
         return Method(label, lambda ir, vis: baseline_image(name, ir, vis), restores)
     if not source and name not in MODES:
         raise ValueError(
@@ -209,8 +212,13 @@ def build_method(spec: str, device: str = 'cpu') -> Method:
             'own is NAME=WEIGHTS or NAME=WEIGHTS@MODE'
         )
     weights, _, mode = source.partition('@') if source else (None, '', name)
-    model = FusionInferencer(weights=weights, mode=mode or None, device=device)
-    return Method(label, lambda ir, vis: to_luma(model(ir, vis).fused), restores)
+    options = dict(weights=weights, mode=mode or None, device=device)
+    model = FusionInferencer(**options)
+    method = Method(label, lambda ir, vis: to_luma(model(ir, vis).fused), restores)
+    if not restored:
+        return method
+    restoring = FusionInferencer(**options, restore=True)
+    return replace(method, fuse_degraded=lambda ir, vis: to_luma(restoring(ir, vis).fused))
 
 
 def build_conditions(names: Sequence[str], strengths: Sequence[str]) -> list[Condition]:
@@ -288,7 +296,8 @@ def measure_pair(
     for index, (images, blur) in enumerate(degraded):
         restored = restore_pair(*images, blur) if restoring else images
         for method, reference in zip(methods, references):
-            fused = method.fuse(*(restored if method.restores else images))
+            fuse = method.fuse_degraded or method.fuse
+            fused = fuse(*(restored if method.restores else images))
             yield index, method, fused, score_restoration(fused, reference, *pair)
 
 

@@ -33,7 +33,7 @@ _DETERMINISTIC = ('LoadPair', 'GenerateMasks', 'LoadMasks', 'LoadSemanticMasks')
 _ENDLESS = 10**6
 
 
-@DATASETS.register_module()
+@DATASETS.register_module(force=True)
 class DecodedDataset(Dataset):
     """A training set whose images and masks are decoded once, when it is built.
 
