@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -113,7 +114,7 @@ def merge_checked(cfgs: Sequence[Config], options: dict | None) -> None:
             raise ConfigError(f'--cfg-options {" ".join(share)}: {error}') from error
     for name in {key.split('.', 1)[0] for key in options} - runner_keys():
         if not effects.get(name):
-            _refuse(cfgs, name)
+            _report_no_effect(cfgs, name)
         for cfg in cfgs:
             value = cfg.get(name)
             if isinstance(value, Mapping) and 'type' in value:
@@ -155,13 +156,24 @@ def _takes(model: Mapping[str, Any], part: str) -> bool:
     )
 
 
-def _refuse(cfgs: Sequence[Config], name: str) -> None:
+def _report_no_effect(cfgs: Sequence[Config], name: str) -> None:
+    """Refuse an option that changes nothing; warn of a variable that its config does not use."""
     places = sorted({path for cfg in cfgs for path, _ in _uses(cfg, name)})
+    if any(name in cfg for cfg in cfgs):
+        if not places:
+            # such as cache_dir in a config without masks: one list of options serves many configs
+            warnings.warn(
+                f'--cfg-options {name}: nothing in this config uses the variable {name}, so the '
+                'option changes nothing',
+                stacklevel=4,
+            )
+            return
+        what = 'is a variable that no place holds any more'
+    else:
+        what = 'is no key of the config'
     remedy = (
         f'give {places[0]} instead' if places else 'look up the name in the config that is given'
     )
-    known = any(name in cfg for cfg in cfgs)
-    what = 'is a variable that no place holds any more' if known else 'is no key of the config'
     raise ConfigError(f'--cfg-options {name}: {what}, so it would change nothing; {remedy}')
 
 
@@ -182,9 +194,11 @@ def _merge(cfg: Config, options: dict[str, Any]) -> dict[str, int]:
     reached = {}
     for name, value in old.items():
         new = copy.deepcopy(cfg[name])
+        # the variables last: a pipeline may be one object in a variable and in its data loader
+        keys = sorted(cfg._cfg_dict, key=lambda key: key not in runner_keys())
         reached[name] = sum(
             _replace(cfg._cfg_dict, key, name, value, new) * (key in runner_keys())
-            for key in list(cfg._cfg_dict)
+            for key in keys
             if key != name
         )
     cfg.merge_from_dict({key: value for key, value in options.items() if key not in own})

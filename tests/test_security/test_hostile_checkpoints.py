@@ -248,7 +248,9 @@ def test_guarding_twice_changes_nothing():
 def test_the_commands_refuse_a_hostile_checkpoint(tmp_path, pickled, tiny_weights, repository):
     model = read_metadata(tiny_weights)['model']
     config = tmp_path / 'tiny.py'
-    config.write_text(f"default_scope = 'mmsgdfuse'\nmodel = {model}\n")
+    shipped = repository / 'configs/sgdfuse-compact_ivif.py'
+    model['_delete_'] = True
+    config.write_text(f"_base_ = '{shipped}'\nmodel = {model}\n")
     for tool, *arguments in (
         ('model_converters/export_weights.py', pickled, config, tmp_path / 'out.safetensors'),
         ('test.py', config, pickled, '--out-dir', tmp_path / 'out'),

@@ -30,9 +30,12 @@ def data(scene, tmp_path):
 def test_trains_a_restorer_for_two_seconds(tool, repository, data, tmp_path, capsys):
     config = repository / 'configs/sgdfuse-restorer_ivif.py'
     tool['main'](
-        [str(config), str(tmp_path / 'out'), '--seconds', '2', '--batch-size', '2', '--workers']
-        + ['0', '--epoch-iterations', '2', '--cfg-options', f'data_root={data}', 'crop_size=32']
-        + ['denoiser.base_channels=8', 'model.diffusion=False']
+        [
+            *(str(config), str(tmp_path / 'out'), '--seconds', '2', '--batch-size', '2'),
+            *('--workers', '0', '--epoch-iterations', '2', '--cfg-options'),
+            *(f'data_root={data}', 'crop_size=32', 'denoiser.base_channels=8'),
+            'model.diffusion=False',
+        ]
     )
     restorer = load_restorer(tmp_path / 'out/weights.safetensors')
     assert not restorer.diffusion

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from mmsgdfuse.utils.config import insert_transform, merge_options
+from mmsgdfuse.utils.config import insert_transform, merge_checked, merge_options
 
 
 @pytest.fixture
@@ -86,3 +86,23 @@ class TestInsertTransform:
     def test_there_is_no_place_for_it(self):
         with pytest.raises(ValueError, match='there is no GenerateMasks in the pipelines'):
             insert_transform([dict(type='Load')], 'GenerateMasks', dict(type='DropMask'))
+
+
+def test_a_pipeline_shared_with_a_variable_counts_as_reached(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(
+        'scale = (640, 480)\n'
+        "a_pipeline = [dict(type='Resize', scale=scale)]\n"
+        'train_dataloader = dict(dataset=dict(pipeline=a_pipeline))\n'
+    )
+    cfg = Config.fromfile(path)
+    cfg.train_dataloader.dataset.pipeline = cfg.a_pipeline
+    merge_checked([cfg], {'scale': (64, 48)})
+    assert cfg.train_dataloader.dataset.pipeline[0].scale == (64, 48)
+
+
+def test_a_variable_that_the_config_does_not_use_is_warned_of(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text("cache_dir = 'masks'\nmodel = dict(type='StudentFuser')\n")
+    with pytest.warns(UserWarning, match='nothing in this config uses the variable cache_dir'):
+        merge_checked([Config.fromfile(path)], {'cache_dir': 'other'})
