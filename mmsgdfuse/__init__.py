@@ -7,11 +7,22 @@ are imported when a registry first looks for one. From then on mmengine takes ch
 data only (SECURITY.md).
 """
 
+from typing import Any
+
 from mmsgdfuse import registry  # noqa: F401  (creates the child registries)
 from mmsgdfuse.utils import compat, torch_files
 from mmsgdfuse.version import __version__
 
-__all__ = ['__version__']
+__all__ = ['FusionInferencer', '__version__', 'fuse']
 
 compat.prepare()
 torch_files.guard_runner()
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``FusionInferencer`` and ``fuse`` on first use: the plugin does without them."""
+    if name in ('FusionInferencer', 'fuse'):
+        from mmsgdfuse import apis
+
+        return getattr(apis, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from functools import cache
 
+import pytest
+
 # transformers is not among them: mmengine itself imports it where it is installed
 OPTIONAL = {'diffusers', 'mmagic', 'mmdet', 'mmseg', 'segment_anything', 'tensorboard'}
 
@@ -46,3 +48,13 @@ def test_registering_everything_needs_no_optional_package():
         'from mmsgdfuse.utils.setup_env import register_all_modules; register_all_modules()'
     )
     assert modules & OPTIONAL == set()
+
+
+def test_the_api_can_be_imported_from_the_package():
+    import mmsgdfuse
+    from mmsgdfuse import apis
+
+    assert mmsgdfuse.FusionInferencer is apis.FusionInferencer
+    assert mmsgdfuse.fuse is apis.fuse
+    with pytest.raises(AttributeError, match='no attribute'):
+        mmsgdfuse.wibble  # noqa: B018
