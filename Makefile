@@ -36,8 +36,8 @@ $(DEMO): $(READY) $(SOURCES)
 	@touch $@
 
 .PHONY: test
-test: $(READY) ## Run all tests (about 7 minutes on two cores)
-	@echo 'Running all tests; on two cores this takes about 7 minutes ...'
+test: $(READY) ## Run all tests (about 10 minutes on two cores)
+	@echo 'Running all tests; on two cores this takes about 10 minutes ...'
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: test-fast
