@@ -112,7 +112,7 @@ class WienerDeblur(nn.Module):
         height, width = image.shape[-2:]
         pad = min(_BORDER, height - 1, width - 1)
         padded = F.pad(image.float(), (pad,) * 4, mode='reflect')
-        squared = _squared_frequency(padded.shape[-2:], image.device)
+        squared = _squared_frequency((height + 2 * pad, width + 2 * pad), image.device)
         sigma, power, noise = (value[chosen, None, None] for value in blur)
         response = torch.exp(-2 * (math.pi * sigma) ** 2 * squared)
         # the mean, at frequency 0, stays as it is
