@@ -8,7 +8,9 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-OPTIONAL = ('lite', 'downstream', 'sam', 'tensorboard', 'tests', 'checks')
+# `train` is what both stacks share; an extra may name others of this package
+STACKS = ('train', 'openmmlab', 'lite', 'downstream', 'onedl', 'onedl-downstream')
+OPTIONAL = (*STACKS, 'onnx', 'sam', 'tensorboard', 'tests', 'checks')
 
 
 class BuildWithConfigs(build_py):
@@ -58,9 +60,8 @@ setup(
     packages=find_packages(include=['mmsgdfuse', 'mmsgdfuse.*']),
     package_data={'mmsgdfuse': ['py.typed', 'assets/*', 'visualization/report/templates/*']},
     cmdclass={'build_py': BuildWithConfigs},
-    # mmcv and mmcv-lite install the same folder, and a requirement cannot say "either": naming
-    # mmcv-lite here would overwrite an installed mmcv. So it is the extra `lite`, and importing
-    # mmsgdfuse without any mmcv says what to install.
+    # No mmengine and no mmcv: a hard requirement would overwrite a fork of them, and mmcv and
+    # mmcv-lite install the same folder. The extras `openmmlab` and `onedl` bring one stack each.
     install_requires=requirements('runtime'),
     extras_require=extras,
 )

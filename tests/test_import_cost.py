@@ -13,6 +13,18 @@ import pytest
 OPTIONAL = {'diffusers', 'mmagic', 'mmdet', 'mmseg', 'segment_anything', 'tensorboard'}
 
 
+# Put before a program, it runs where none of the stack is installed
+WITHOUT_TORCH = """
+import sys
+class Missing:
+    names = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'diffusers'}
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.split('.')[0] in self.names:
+            raise ModuleNotFoundError(f'No module named {fullname!r}', name=fullname)
+sys.meta_path.insert(0, Missing())
+"""
+
+
 @cache
 def imported(code: str) -> tuple[float, set[str]]:
     """CPU seconds that the code takes after torch is imported, and all top-level modules then."""
@@ -39,7 +51,7 @@ def test_the_package_takes_less_than_three_seconds():
 
 
 def test_the_package_imports_registries_only():
-    _, modules = imported('import mmsgdfuse')
+    _, modules = imported('import mmengine, mmsgdfuse')
     assert modules & {*OPTIONAL, 'cv2', 'matplotlib', 'mmcv', 'scipy'} == set()
 
 
@@ -58,3 +70,93 @@ def test_the_api_can_be_imported_from_the_package():
     assert mmsgdfuse.fuse is apis.fuse
     with pytest.raises(AttributeError, match='no attribute'):
         mmsgdfuse.wibble  # noqa: B018
+
+
+def without_torch(code: str) -> str:
+    """What a program prints, or the last line of its error, where the stack is missing."""
+    result = subprocess.run(
+        [sys.executable, '-W', 'error', '-c', WITHOUT_TORCH + code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return (result.stdout or result.stderr).strip().splitlines()[-1]
+
+
+LIGHT = (
+    'mmsgdfuse.evaluation',
+    'mmsgdfuse.evaluation.comparison',
+    'mmsgdfuse.evaluation.functional',
+    'mmsgdfuse.evaluation.outputs',
+    'mmsgdfuse.evaluation.restoration',
+    'mmsgdfuse.evaluation.scoring',
+    'mmsgdfuse.io',
+    'mmsgdfuse.pairing',
+)
+
+
+@pytest.mark.parametrize('module', LIGHT)
+def test_the_light_core_needs_no_torch(module):
+    assert without_torch(f'import {module}; print("fine")') == 'fine'
+
+
+def test_the_evaluation_gives_its_functions_without_torch():
+    from mmsgdfuse import evaluation
+
+    names = [name for name in evaluation.__all__ if not name.endswith('Metric')]
+    code = f'from mmsgdfuse.evaluation import {", ".join(names)}; print("fine")'
+    assert without_torch(code) == 'fine'
+
+
+def test_the_light_core_imports_no_torch_where_it_is_installed():
+    code = f'import {", ".join(LIGHT)}; print(sorted({{"torch", "mmengine"}} & sys.modules.keys()))'
+    program = [sys.executable, '-c', f'import sys; {code}']
+    result = subprocess.run(program, capture_output=True, text=True, timeout=120, check=True)
+    assert result.stdout == '[]\n'
+
+
+def test_the_evaluation_is_imported_in_half_a_second():
+    code = 'import time; start = time.process_time(); import mmsgdfuse.evaluation.functional;'
+    code += 'print(time.process_time() - start)'
+    # the best of three: the file cache is cold at first, and other processes may disturb
+    assert min(float(without_torch(code)) for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize(
+    'code',
+    [
+        'from mmsgdfuse import fuse',
+        'from mmsgdfuse.apis import FusionInferencer',
+        'import mmsgdfuse.models',
+        'import mmsgdfuse.engine',
+        'import mmsgdfuse.datasets',
+        'import mmsgdfuse.masks',
+        'import mmsgdfuse.visualization',
+        'from mmsgdfuse.evaluation import FusionMetric',
+    ],
+)
+def test_the_rest_says_what_to_install(code):
+    message = without_torch(code)
+    assert message.startswith('mmsgdfuse.utils.errors.MissingPackageError: mmsgdfuse.')
+    for words in ('needs torch, mmengine', "'mmsgdfuse[openmmlab]'", "'mmsgdfuse[onedl]'"):
+        assert words in message
+
+
+def test_configs_join_in_whatever_is_imported_first():
+    for order in (
+        'import mmsgdfuse\nfrom mmengine.registry import MODELS',
+        'from mmengine.registry import MODELS\nimport mmsgdfuse',
+        (
+            'from mmengine.registry import MODELS; '
+            'from mmengine.utils import import_modules_from_strings; '
+            'import_modules_from_strings(["mmsgdfuse"])'
+        ),
+    ):
+        code = (
+            f'{order}\nimport mmengine.runner.checkpoint as checkpoint\n'
+            'assert checkpoint.CheckpointLoader.load_checkpoint.guarded\n'
+            'print(MODELS.get("mmsgdfuse.SGDFuse").__module__)'
+        )
+        program = [sys.executable, '-W', 'ignore', '-c', code]
+        result = subprocess.run(program, capture_output=True, text=True, timeout=120)
+        assert result.stdout == 'mmsgdfuse.models.fusers.sgdfuse\n', result.stderr

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import rankdata
 
 from mmsgdfuse.evaluation.functional import METRIC_INFOS
 from mmsgdfuse.evaluation.scores import Scores
@@ -155,6 +154,8 @@ def ranks(scores: Scores) -> dict[str, dict[str, float]]:
     Returns:
         Rank by metric, by row; NaN where a row has no value.
     """
+    from scipy.stats import rankdata  # takes longer to import than all the rest
+
     places: dict[str, dict[str, float]] = {row: {} for row in scores.rows}
     for metric in scores.metrics:
         direction = METRIC_INFOS[metric].direction

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 
 from mmsgdfuse.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 # greater distance between the greatest and the least channel is colour and not JPEG noise
 _CHROMA = 24
@@ -179,8 +181,14 @@ def invert_palette(image: np.ndarray, table: np.ndarray) -> np.ndarray:
     flat = image.reshape(-1, 3)
     code = flat.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-    _, nearest = cKDTree(colours).query(flat[first])
+    _, nearest = _tree(colours).query(flat[first])
     return positions[nearest][inverse.reshape(image.shape[:2])][..., None]
+
+
+def _tree(table: np.ndarray) -> cKDTree:
+    from scipy.spatial import cKDTree  # half the time that importing mmsgdfuse.io would take
+
+    return cKDTree(table)
 
 
 def _sample(image: np.ndarray) -> np.ndarray:
@@ -201,7 +209,7 @@ def _check_invertible(name: str, pixels: np.ndarray) -> None:
     distances = np.linalg.norm(table[:, None] - table[None], axis=2)
     positions = np.arange(256)
     twice = (distances < _SAME_COLOUR) & (np.abs(positions[:, None] - positions) > _FAR_APART)
-    used = np.unique(cKDTree(table).query(_sample(pixels[None]))[1])
+    used = np.unique(_tree(table).query(_sample(pixels[None]))[1])
     if twice[used].any():
         raise UnknownPaletteError(
             f'has the colours of {name!r}, which stand for more than one heat each'
@@ -210,11 +218,11 @@ def _check_invertible(name: str, pixels: np.ndarray) -> None:
 
 def _check_agreement(best: PaletteMatch, matches: list[PaletteMatch], pixels: np.ndarray) -> None:
     """Refuse where a palette that fits as well reads another heat from the same colours."""
-    heat = cKDTree(palette_table(best.name)).query(pixels)[1]
+    heat = _tree(palette_table(best.name)).query(pixels)[1]
     for other in matches:
         if other.distance > best.distance + 1.0:
             continue
-        other_heat = cKDTree(palette_table(other.name)).query(pixels)[1]
+        other_heat = _tree(palette_table(other.name)).query(pixels)[1]
         if np.abs(heat - other_heat).mean() > _AGREEMENT:
             raise UnknownPaletteError(
                 f'has colours of both {best.name!r} and {other.name!r}, which differ in heat'
@@ -244,4 +252,4 @@ def _tables() -> dict[str, np.ndarray]:
 
 @lru_cache(maxsize=1)
 def _trees() -> dict[str, cKDTree]:
-    return {name: cKDTree(table) for name, table in _tables().items()}
+    return {name: _tree(table) for name, table in _tables().items()}

@@ -7,10 +7,12 @@ makes it needless, delete the section and its callers.
 - :func:`ensure_mmcv_ops`: mmdet 3.3, mmsegmentation 1.2 and mmagic 1.2 on mmcv-lite.
 - :func:`ensure_mmagic_imports`: mmagic 1.2 on numpy 2.
 - :func:`distribute_on_cpu`: mmengine 0.10 with several processes on a machine without GPU.
-- :func:`require_mmcv`, :func:`import_downstream`: messages for what cannot be mended.
+- :func:`require`, :func:`require_on_import`, :func:`import_downstream`: messages for what cannot
+  be mended.
 
-Importing mmsgdfuse calls :func:`prepare`, which costs nothing until something needs it: a
-config of another package needs no more than ``custom_imports``.
+mmsgdfuse calls :func:`prepare` as soon as mmengine is imported beside it, which costs nothing until
+something needs it: a config of another package needs no more than ``custom_imports``. This module
+itself imports neither torch nor mmengine.
 """
 
 from __future__ import annotations
@@ -22,22 +24,19 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.logging import HistoryBuffer
-from torch import Tensor
+
+from mmsgdfuse.utils.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch import Tensor
 
 
 def prepare() -> None:
-    """Check for mmcv, and make ready what the sections below mend.
-
-    Raises:
-        ImportError: Neither mmcv nor mmcv-lite is installed.
-    """
-    require_mmcv()
+    """Make ready what the sections below mend; mmengine must be imported."""
     allow_safe_resume()
     ensure_mmcv_ops()
     ensure_mmagic_imports()
@@ -62,6 +61,9 @@ def allow_safe_resume() -> None:
     hands out this class's four statistics and refuses everything else. Calling it again
     changes nothing.
     """
+    import torch
+    from mmengine.logging import HistoryBuffer
+
     allowed: list = [HistoryBuffer, np.ndarray, np.dtype, (_statistic_of, 'builtins.getattr')]
     allowed += {type(np.dtype(name)) for name in _DTYPES}
     constructors: list[Any] = [np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]]
@@ -74,6 +76,8 @@ def allow_safe_resume() -> None:
 
 
 def _statistic_of(owner: object, name: str) -> Callable:
+    from mmengine.logging import HistoryBuffer
+
     if owner is HistoryBuffer and name in _STATISTICS:
         return getattr(HistoryBuffer, name)
     raise ValueError(
@@ -151,6 +155,8 @@ class _StandIn(ModuleType):
         logits: Tensor, target: Tensor, weight: Tensor, grad: Tensor, gamma: float, alpha: float
     ) -> None:
         """Write the derivative of the summed loss by the logits."""
+        import torch
+
         with torch.enable_grad():
             leaf = logits.detach().requires_grad_()
             loss = _sigmoid_focal_loss(leaf, target, weight, gamma, alpha).sum()
@@ -172,6 +178,8 @@ class _StandIn(ModuleType):
 def _sigmoid_focal_loss(
     logits: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float
 ) -> Tensor:
+    import torch
+
     if weight.numel():
         raise NotImplementedError(
             f'class weights in the focal loss need compiled operators; {_COMPILED_REMEDY}'
@@ -244,6 +252,8 @@ def distribute_on_cpu(cfg: Config) -> None:
     Args:
         cfg: Config of a Runner; its ``model_wrapper_cfg`` is changed in place.
     """
+    import torch
+
     if cfg.get('launcher', 'none') != 'pytorch' or torch.cuda.is_available():
         return
     if not torch.distributed.is_initialized():
@@ -267,18 +277,66 @@ DOWNSTREAM = {
 }
 
 
-def require_mmcv() -> None:
-    """Make sure that mmcv or mmcv-lite is installed; both are the package ``mmcv``.
+_EXTRAS = {
+    'onnxruntime': "pip install 'mmsgdfuse[onnx]'",
+    'mmcv': (
+        'pip install mmcv-lite==2.1.0, which serves all but downstream models with operators '
+        'besides nms (those need mmcv==2.1.0 instead), or onedl-mmcv beside onedl-mmengine'
+    ),
+}
+_STACK = (
+    "pip install 'mmsgdfuse[openmmlab]' (torch, mmengine and mmcv-lite) or 'mmsgdfuse[onedl]' "
+    '(torch and the maintained forks of mmengine and mmcv). The metrics, the reading of thermal '
+    'images and the pairing of files do without'
+)
+
+
+def require(user: str, *packages: str) -> None:
+    """Make sure that packages are installed; nothing is imported.
+
+    Args:
+        user: What needs them, for the message.
+        packages: Names under which they are imported. mmcv and mmcv-lite are both ``mmcv``.
 
     Raises:
-        ImportError: Neither is; the message says which to install.
+        MissingPackageError: One is not; the message says what to install.
     """
-    if find_spec('mmcv') is None:
-        raise ImportError(
-            'mmsgdfuse needs mmcv-lite or mmcv: pip install mmcv-lite==2.1.0. That is enough for '
-            'all but downstream models with operators besides nms; those need mmcv==2.1.0 instead',
-            name='mmcv',
+    missing = [name for name in packages if not _installed(name)]
+    if missing:
+        raise MissingPackageError(
+            f'{user} needs {", ".join(missing)}: '
+            + (_EXTRAS.get(missing[0], _STACK) if len(missing) == 1 else _STACK),
+            name=missing[0],
         )
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):  # a finder refuses it; it is there as a bare stand-in
+        return False
+
+
+class _Requirements(MetaPathFinder):
+    """Finds nothing; raises where a part of this package lacks what it needs."""
+
+    def __init__(self, needs: dict[str, tuple[str, ...]]) -> None:
+        self.needs = needs
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname in self.needs:
+            require(fullname, *self.needs[fullname])
+        return None
+
+
+def require_on_import(needs: dict[str, tuple[str, ...]]) -> None:
+    """Let the import of a module end in the message of :func:`require` where a package is missing.
+
+    Args:
+        needs: Packages by the full name of the module that needs them.
+    """
+    if not any(isinstance(finder, _Requirements) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Requirements(needs))
 
 
 def import_downstream(name: str) -> ModuleType:

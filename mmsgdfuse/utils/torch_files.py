@@ -7,11 +7,8 @@ mmengine's Runner, its hooks and its initialisers do not read them in another wa
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import PathFinder
 from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
@@ -21,6 +18,7 @@ import torch
 
 from mmsgdfuse.utils.compat import allow_safe_resume
 from mmsgdfuse.utils.errors import InputError
+from mmsgdfuse.utils.import_hooks import after_import
 
 
 def read_torch_file(path: str | os.PathLike, map_location: Any = 'cpu') -> Any:
@@ -89,10 +87,7 @@ def guard_runner() -> None:
     ``weights_only=True``, and hands out neither with code in it, see :func:`without_code`.
     Nothing is imported by this call, and calling it again changes nothing.
     """
-    if _RUNNER_CHECKPOINTS in sys.modules:
-        _guard(sys.modules[_RUNNER_CHECKPOINTS])
-    elif not any(isinstance(finder, _GuardingFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _GuardingFinder())
+    after_import(_RUNNER_CHECKPOINTS, _guard)
 
 
 def _guard(module: ModuleType) -> None:
@@ -130,29 +125,3 @@ def _weights_only() -> Iterator[None]:
     finally:
         del os.environ[_FORCE_SAFE]
         os.environ.update({name: value for name, value in before.items() if value is not None})
-
-
-class _GuardingFinder(MetaPathFinder):
-    """Finds mmengine's loader where it is and guards it once it is imported."""
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname != _RUNNER_CHECKPOINTS:
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _GuardingLoader(spec.loader)
-        return spec
-
-
-class _GuardingLoader(Loader):
-    """Executes a module as its own loader does and guards it."""
-
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
-
-    def create_module(self, spec):
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module):
-        self.loader.exec_module(module)
-        _guard(module)

@@ -21,6 +21,7 @@ from torch import nn
 from torch._weights_only_unpickler import load as weights_only_load
 
 from mmsgdfuse.utils import compat
+from mmsgdfuse.utils.errors import MissingPackageError
 
 
 def saved(content: object) -> io.BytesIO:
@@ -256,6 +257,17 @@ class TestPackages:
             compat.import_downstream('mmpose')
 
     def test_says_which_mmcv_to_install(self, monkeypatch):
+        monkeypatch.setattr(compat, 'find_spec', lambda name: None if name == 'mmcv' else True)
+        with pytest.raises(MissingPackageError, match=r'needs mmcv: .* mmcv-lite==2\.1'):
+            compat.require('a transform', 'torch', 'mmcv')
+
+    def test_says_which_extra_to_install(self, monkeypatch):
         monkeypatch.setattr(compat, 'find_spec', lambda name: None)
-        with pytest.raises(ImportError, match=r'pip install mmcv-lite==2\.1\.0'):
-            compat.require_mmcv()
+        with pytest.raises(MissingPackageError, match=r'mmsgdfuse\[onedl\]') as caught:
+            compat.require('a model', 'torch', 'mmengine')
+        assert caught.value.name == 'torch'
+        with pytest.raises(MissingPackageError, match=r'mmsgdfuse\[onnx\]'):
+            compat.require('the backend', 'onnxruntime')
+
+    def test_asks_for_nothing_that_is_there(self):
+        compat.require('a test', 'numpy', 'torch')
