@@ -60,7 +60,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--max-shift', type=float, metavar='PIXELS',
         help='also measure how far each pair is from being registered, infrared pixels, and count '
-        'more than this as a fault; takes seconds per pair (docs/cameras.md has values of public sets)',
+        'more as a fault; takes seconds per pair (docs/cameras.md has values of public sets)',
     )  # fmt: skip
     parser.add_argument(
         '--workers', type=int, default=2, help='threads to decode with (default: %(default)s)'
