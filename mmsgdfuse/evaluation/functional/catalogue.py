@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,11 +16,19 @@ from mmsgdfuse.evaluation.functional.correlation import (
     sum_of_correlations_of_differences,
 )
 from mmsgdfuse.evaluation.functional.edges import nabf, qabf
+from mmsgdfuse.evaluation.functional.feature_information import (
+    FMI_FEATURES,
+    feature_mutual_information,
+)
 from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple
-from mmsgdfuse.evaluation.functional.information import mutual_information
+from mmsgdfuse.evaluation.functional.information import (
+    mutual_information,
+    nonlinear_correlation_information_entropy,
+)
 from mmsgdfuse.evaluation.functional.overshoot import overshoot
+from mmsgdfuse.evaluation.functional.perception import qcb, qcv
 from mmsgdfuse.evaluation.functional.quiet_regions import quiet_region_gain
-from mmsgdfuse.evaluation.functional.similarity import ms_ssim, psnr, ssim
+from mmsgdfuse.evaluation.functional.similarity import ms_ssim, psnr, qy, ssim
 from mmsgdfuse.evaluation.functional.statistics import (
     average_gradient,
     entropy,
@@ -44,6 +53,8 @@ class MetricInfo:
         compute: Maps luma planes (ir, vis, fused) to this value and those found along with it.
         part_of: The metric that this one is a part or another unit of, '' for one of its own.
             A ranking counts only the latter.
+        costly: Whether it takes longer than all those together that are not; such a metric is
+            computed only where it is named.
     """
 
     name: str
@@ -52,6 +63,7 @@ class MetricInfo:
     about: str
     compute: _Compute
     part_of: str = ''
+    costly: bool = False
 
     @property
     def arrow(self) -> str:
@@ -78,6 +90,7 @@ def _fidelity(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, f
 
 
 _scd = _against('SCD', sum_of_correlations_of_differences)
+_qncie = _against('QNCIE', nonlinear_correlation_information_entropy)
 _INFOS = (
     MetricInfo('EN', 1, 'bits', 'entropy', _alone('EN', entropy)),
     MetricInfo('SD', 1, 'grey levels', 'standard deviation', _alone('SD', standard_deviation)),
@@ -92,6 +105,12 @@ _INFOS = (
     MetricInfo('MS_SSIM', 1, '', 'mean multi-scale SSIM', _against('MS_SSIM', ms_ssim)),
     MetricInfo('PSNR', 1, 'dB', 'peak 255, mean of the two errors', _against('PSNR', psnr)),
     MetricInfo('Nabf', -1, '', 'edges that no source explains', _against('Nabf', nabf)),
+    MetricInfo(
+        'Qcb', 1, '', 'local contrast that is kept, after a model of the eye', _against('Qcb', qcb)
+    ),
+    MetricInfo('Qcv', -1, '', 'visible differences from the sources', _against('Qcv', qcv)),
+    MetricInfo('Qy', 1, '', 'structural similarity where the sources agree', _against('Qy', qy)),
+    MetricInfo('QNCIE', 1, '', 'nonlinear correlation of the three images', _qncie),
     MetricInfo('QRG', 0, '', 'noise gain in quiet regions', _against('QRG', quiet_region_gain)),
     MetricInfo(
         'Overshoot',
@@ -103,6 +122,17 @@ _INFOS = (
     MetricInfo('VIF_ir', 1, '', 'VIF against the infrared image', _fidelity, part_of='VIF'),
     MetricInfo('VIF_vi', 1, '', 'VIF against the visible image', _fidelity, part_of='VIF'),
     MetricInfo('MI_bits', 1, 'bits', 'MI with logarithms to base 2', _information, part_of='MI'),
+    *(
+        MetricInfo(
+            f'FMI_{feature}',
+            1,
+            '',
+            f'mutual information of the feature {feature!r} in windows',
+            _against(f'FMI_{feature}', partial(feature_mutual_information, feature=feature)),
+            costly=True,
+        )
+        for feature in FMI_FEATURES
+    ),
 )
 
 #: Every metric by name, in the order of the tables.
@@ -119,7 +149,7 @@ def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
     """Checks metric names and drops repeats.
 
     Args:
-        names: Names out of ``METRIC_INFOS``; None means all of them.
+        names: Names out of ``METRIC_INFOS``; None means all but the costly ones (``FMI_*``).
 
     Returns:
         The names, in the order given.
@@ -133,7 +163,7 @@ def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
         ('VIF', 'EN')
     """
     if names is None:
-        return tuple(METRIC_INFOS)
+        return tuple(name for name, info in METRIC_INFOS.items() if not info.costly)
     if isinstance(names, str):
         raise TypeError(f'names must be a sequence of metric names, found the string {names!r}')
     unique = tuple(dict.fromkeys(names))
@@ -182,7 +212,8 @@ def fusion_metrics(
         ir: Infrared image, uint8 (H, W), (H, W, 1) or (H, W, 3) RGB, 0..255.
         vis: Visible image, the same, of the same size.
         fused: Fused image, the same, of the same size.
-        names: Which metrics, out of ``METRIC_INFOS``. None (default) means all.
+        names: Which metrics, out of ``METRIC_INFOS``. None (default) means all but the costly ones
+            (``FMI_*``).
 
     Returns:
         Value by name, in the order of ``names``. An undefined value is NaN: leave it out of a
