@@ -12,6 +12,7 @@ model = dict(
     type='PairRestorer',
     denoiser={{_base_.denoiser}},
     schedule={{_base_.schedule}},
+    deblur=dict(type='WienerDeblur'),
     num_steps=1,
     restoration_loss=dict(type='RestorationLoss', gradient_weight=0.25, loss_weight=10.0),
 )

@@ -17,6 +17,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmsgdfuse.datasets.ivif_dataset import DatasetError
 from mmsgdfuse.registry import SCOPE
 from mmsgdfuse.utils.config import ConfigError, runner_keys, walk
 from mmsgdfuse.utils.errors import InputError, InputTypeError, MMSGDFuseError
@@ -32,14 +33,14 @@ def naming_keys(cfg: Mapping[str, Any] | Config, key: str | None = None) -> Iter
             such a failure passes unchanged.
 
     Raises:
-        ConfigError: In place of what was raised inside, which is its cause. Errors of files, which
-            name what they are about, pass unchanged.
+        ConfigError: In place of the error raised inside, which is its cause. Errors of single files
+            name the file and pass unchanged.
     """
     try:
         yield
     except Exception as error:  # a constructor may raise anything
-        names_itself = isinstance(error, (OSError, MMSGDFuseError))
-        if names_itself and not isinstance(error, (InputError, InputTypeError)):
+        of_a_file = isinstance(error, (OSError, MMSGDFuseError))
+        if of_a_file and not isinstance(error, (DatasetError, InputError, InputTypeError)):
             raise
         place = _failing_key(cfg, error.__traceback__) or key
         if place is None:
@@ -171,24 +172,32 @@ def _check_loader(runner: Runner, cfg: Config, key: str, loader: DataLoader) -> 
     if cfg.get('default_scope', SCOPE) != SCOPE:
         return
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    # each data set of several has a pipeline of its own
-    for dataset in getattr(loader.dataset, 'datasets', [loader.dataset]):
-        with _same_randomness(), naming_keys(cfg, f'{key}.dataset'):
+    for path, dataset in _single_datasets(f'{key}.dataset', loader.dataset):
+        with _same_randomness(), naming_keys(cfg, path):
             sample = dataset[0]
-        _check_sample(sample, model, key)
+        _check_sample(sample, model, path)
 
 
-def _check_sample(sample: Any, model: nn.Module, key: str) -> None:
+def _single_datasets(path: str, dataset: Any) -> Iterator[tuple[str, Any]]:
+    """The data sets that have a pipeline, with the path of each in the config."""
+    if hasattr(dataset, 'datasets'):
+        for index, part in enumerate(dataset.datasets):
+            yield from _single_datasets(f'{path}.datasets.{index}', part)
+    elif hasattr(dataset, 'dataset'):
+        yield from _single_datasets(f'{path}.dataset', dataset.dataset)
+    else:
+        yield path, dataset
+
+
+def _check_sample(sample: Any, model: nn.Module, path: str) -> None:
     inputs = sample.get('inputs') if isinstance(sample, Mapping) else None
     if not isinstance(inputs, Mapping):
-        raise ConfigError(
-            f'{key}.dataset: its pipeline gives no inputs; end it with PackFusionInputs'
-        )
+        raise ConfigError(f'{path}: its pipeline gives no inputs; end it with PackFusionInputs')
     wanted = ['ir', 'vis', *(['mask_ir', 'mask_vis'] * bool(getattr(model, 'needs_masks', False)))]
     for name in wanted:
         if name not in inputs:
             raise ConfigError(
-                f'{key}.dataset: its pipeline makes no {name}, which {type(model).__name__} '
+                f'{path}: its pipeline makes no {name}, which {type(model).__name__} '
                 'needs; LoadPair reads images, GenerateMasks or LoadMasks adds the masks'
             )
 

@@ -280,7 +280,8 @@ class _Checker:
         if cls is EMAHook:  # the rest is for the class of the average
             rest = {k: v for k, v in node.items() if k not in _parameters(EMAHook)[0]}
             average = dict(rest, type=node.get('ema_type', 'ExponentialMovingAverage'))
-            yield from self._part(path, average, _M)
+            for fault in self._part(path, average, _M):
+                yield f'{fault} (the class of the average is {average["type"]}, {path}.ema_type)'
         if inspect.isclass(cls) and issubclass(cls, nn.Module):
             parts = _PARTS['model']
         else:

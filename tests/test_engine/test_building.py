@@ -97,6 +97,26 @@ def test_a_pipeline_without_masks(phases):
         prepare_training(build_runner(cfg), cfg)
 
 
+def test_a_missing_folder_is_reported_with_its_data_set(phases):
+    cfg = phases[0].cfg
+    cfg.train_dataloader.dataset.data_prefix.pop('vis')
+    with pytest.raises(ConfigError, match=r'^train_dataloader\.dataset: [\s\S]*no such folder'):
+        prepare_training(build_runner(cfg), cfg)
+
+
+def test_of_several_data_sets_the_incomplete_one_is_named(phases):
+    cfg = phases[0].cfg
+    single = cfg.train_dataloader.dataset
+    incomplete = copy.deepcopy(single)
+    incomplete.pipeline = single.pipeline[:-1]
+    repeated = dict(type='RepeatDataset', times=2, dataset=incomplete)
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[single, repeated])
+    with pytest.raises(
+        ConfigError, match=r'^train_dataloader\.dataset\.datasets\.1\.dataset: its pipeline'
+    ):
+        prepare_training(build_runner(cfg), cfg)
+
+
 def test_what_is_no_fault_of_a_part_passes_unchanged():
     with pytest.raises(ZeroDivisionError), naming_keys(dict(model=dict(type='SGDFuse'))):
         1 / 0  # noqa: B018

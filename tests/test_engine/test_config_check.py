@@ -123,6 +123,13 @@ def test_what_is_missing_is_named(cfg, key):
         check_config(cfg)
 
 
+def test_the_default_class_of_an_average_is_named(cfg):
+    del cfg.custom_hooks[1].ema_type
+    message = r'gamma: is unknown.*ExponentialMovingAverage, custom_hooks\.1\.ema_type'
+    with pytest.raises(ConfigError, match=message):
+        check_config(cfg)
+
+
 def test_several_faults_are_counted(cfg):
     cfg.train_cfg.max_epochs = 0
     cfg.model.losses.ssim.loss_weight = -1

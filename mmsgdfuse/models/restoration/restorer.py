@@ -38,6 +38,10 @@ class PairRestorer(BaseModel):
         schedule: Config of the noise schedule. Default ``LinearNoiseSchedule``.
         sampler: Config of the sampler for more than one step. Default ``DDIMSampler``.
         restoration_loss: Config of the loss. Default ``RestorationLoss``.
+        deblur: Config of the module that sharpens the visible image before the U-Net sees it, such
+            as :class:`~mmsgdfuse.models.restoration.WienerDeblur`. The U-Net has few pixels in its
+            reach, and the loss prefers a soft image to a wrong edge: it does not learn to undo
+            a blur by itself. Default None: there is none.
         num_steps: Passes of the U-Net per pair. 1 takes the first estimate of x0. Default 1.
         diffusion: Whether the U-Net sees ``x_t``. Without, it is a plain feed-forward network of
             the same size, and ``num_steps`` must be 1: the baseline that the diffusion is compared
@@ -60,6 +64,7 @@ class PairRestorer(BaseModel):
         schedule: dict | None = None,
         sampler: dict | None = None,
         restoration_loss: dict | None = None,
+        deblur: dict | None = None,
         num_steps: int = 1,
         diffusion: bool = True,
         seed: int = 0,
@@ -86,6 +91,7 @@ class PairRestorer(BaseModel):
         self.restoration_loss = MODELS.build(
             restoration_loss or dict(type='mmsgdfuse.RestorationLoss')
         )
+        self.deblur = nn.Identity() if deblur is None else MODELS.build(deblur)
         self.num_steps = num_steps
         self.diffusion = diffusion
         self.seed = seed
@@ -108,6 +114,7 @@ class PairRestorer(BaseModel):
         Returns:
             ``ir`` and ``vis`` of the same form. The visible image keeps its chroma.
         """
+        inputs = dict(inputs, vis=self.deblur(inputs['vis']))
         condition = self.condition(inputs)
         noise = self._noise(condition[:, :_IMAGES])
         last = self.schedule.num_train_timesteps - 1
@@ -142,7 +149,7 @@ class PairRestorer(BaseModel):
     def loss(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """The loss of one batch, at one random diffusion time per pair."""
         clean = torch.cat([inputs['clean_ir'], luma(inputs['clean_vis'])], dim=1)
-        condition = self.condition(inputs)
+        condition = self.condition(dict(inputs, vis=self.deblur(inputs['vis'])))
         # later times are drawn more often: the first estimate, which few-step inference lives on,
         # is made at the last one
         last = self.schedule.num_train_timesteps - 1
