@@ -44,7 +44,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='+',
         metavar='NAME',
         help=f"'paper' for its seven, 'all', or any of {', '.join(METRIC_INFOS)} (default: all but "
-        'the FMI, which take ten times as long as all others together)',
+        'the FMI, which take eight times as long as all others together, and TD, for which the '
+        'images must be the frames of one video, in the order of their names)',
     )
     parser.add_argument(
         '--keep-going',
@@ -94,7 +95,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def evaluate(args: argparse.Namespace, errors: Console) -> Scores:
-    groups = {'paper': PAPER_METRICS, 'all': tuple(METRIC_INFOS)}
+    groups = {
+        'paper': PAPER_METRICS,
+        'all': tuple(n for n, i in METRIC_INFOS.items() if not i.of_sequences),
+    }
     metrics = args.metrics and [m for name in args.metrics for m in groups.get(name, (name,))]
     # A thread that redraws would keep score_folders from forking its workers.
     with Progress(console=errors, transient=True, auto_refresh=False) as progress:

@@ -37,6 +37,11 @@ from mmsgdfuse.evaluation.functional.statistics import (
     spatial_frequency,
     standard_deviation,
 )
+from mmsgdfuse.evaluation.functional.temporal import (
+    FlowAlignment,
+    temporal_difference,
+    temporal_differences,
+)
 from mmsgdfuse.evaluation.functional.vif import VIF_MIN_SIDE, visual_information_fidelity
 
 __all__ = [
@@ -47,6 +52,7 @@ __all__ = [
     'PAPER_METRICS',
     'QRG_MIN_PIXELS',
     'VIF_MIN_SIDE',
+    'FlowAlignment',
     'MetricInfo',
     'UndefinedMetricWarning',
     'average_gradient',
@@ -71,6 +77,8 @@ __all__ = [
     'ssim',
     'standard_deviation',
     'sum_of_correlations_of_differences',
+    'temporal_difference',
+    'temporal_differences',
     'to_luma',
     'visual_information_fidelity',
 ]

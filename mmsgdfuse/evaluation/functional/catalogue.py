@@ -55,6 +55,9 @@ class MetricInfo:
             A ranking counts only the latter.
         costly: Whether it takes longer than all those together that are not; such a metric is
             computed only where it is named.
+        of_sequences: Whether a value belongs to a frame and the one before, not to one image; such
+            a metric has no ``compute`` of its own and is found by
+            :func:`~mmsgdfuse.evaluation.scoring.score_folders` only.
     """
 
     name: str
@@ -64,6 +67,7 @@ class MetricInfo:
     compute: _Compute
     part_of: str = ''
     costly: bool = False
+    of_sequences: bool = False
 
     @property
     def arrow(self) -> str:
@@ -77,6 +81,10 @@ def _alone(name: str, function: Callable[[np.ndarray], float]) -> _Compute:
 
 def _against(name: str, function: Callable[..., float]) -> _Compute:
     return lambda ir, vis, fused: {name: function(ir, vis, fused)}
+
+
+def _no_image(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, float]:
+    raise InputError('a temporal metric needs two frames: see temporal_difference')
 
 
 def _information(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, float]:
@@ -133,6 +141,9 @@ _INFOS = (
         )
         for feature in FMI_FEATURES
     ),
+    MetricInfo(
+        'TD', -1, 'grey levels', 'change between flow-aligned frames', _no_image, of_sequences=True
+    ),
 )
 
 #: Every metric by name, in the order of the tables.
@@ -145,25 +156,29 @@ CONSTANT_RESULT = 'the fused image is constant'
 PAPER_METRICS = ('EN', 'SD', 'SF', 'MI', 'SCD', 'VIF', 'Qabf')
 
 
-def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
+def resolve_names(names: Iterable[str] | None, sequences: bool = False) -> tuple[str, ...]:
     """Checks metric names and drops repeats.
 
     Args:
-        names: Names out of ``METRIC_INFOS``; None means all but the costly ones (``FMI_*``).
+        names: Names out of ``METRIC_INFOS``; None means all but the costly ones (``FMI_*``)
+            and those of sequences (``TD``).
+        sequences: Whether metrics of sequences may be among them. Default False.
 
     Returns:
         The names, in the order given.
 
     Raises:
         TypeError: ``names`` is a single string.
-        ValueError: A name is unknown, or there is none.
+        ValueError: A name is unknown or of sequences, or there is none.
 
     Examples:
         >>> resolve_names(['VIF', 'EN', 'VIF'])
         ('VIF', 'EN')
     """
     if names is None:
-        return tuple(name for name, info in METRIC_INFOS.items() if not info.costly)
+        return tuple(
+            name for name, info in METRIC_INFOS.items() if not (info.costly or info.of_sequences)
+        )
     if isinstance(names, str):
         raise TypeError(f'names must be a sequence of metric names, found the string {names!r}')
     unique = tuple(dict.fromkeys(names))
@@ -175,6 +190,11 @@ def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
             hint = f', did you mean {close[0]!r}?' if close else ''
             raise InputError(
                 f'unknown metric {name!r}{hint} Known metrics: {", ".join(METRIC_INFOS)}'
+            )
+        if METRIC_INFOS[name].of_sequences and not sequences:
+            raise InputError(
+                f'{name} is of a sequence of frames, not of one image: name it for folders of '
+                'frames (score_folders, tools/evaluate.py), or call temporal_difference'
             )
     return unique
 
@@ -213,7 +233,7 @@ def fusion_metrics(
         vis: Visible image, the same, of the same size.
         fused: Fused image, the same, of the same size.
         names: Which metrics, out of ``METRIC_INFOS``. None (default) means all but the costly ones
-            (``FMI_*``).
+            (``FMI_*``); one of sequences (``TD``) cannot be among them.
 
     Returns:
         Value by name, in the order of ``names``. An undefined value is NaN: leave it out of a
