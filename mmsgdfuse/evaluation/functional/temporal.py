@@ -38,7 +38,9 @@ class FlowAlignment:
         if min(first.shape) < 16:
             raise ValueError(f'optical flow needs sides of 16 pixels or more, found {first.shape}')
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        back, forth = search.calc(second, first, None), search.calc(first, second, None)
+        # mypy takes None, which begins from no motion, for a mistake
+        back = search.calc(second, first, None)  # type: ignore[call-overload]
+        forth = search.calc(first, second, None)  # type: ignore[call-overload]
         height, width = first.shape
         self._x = back[..., 0] + np.arange(width, dtype=np.float32)
         self._y = back[..., 1] + np.arange(height, dtype=np.float32)[:, None]
