@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from mmsgdfuse.evaluation.cache import default_cache_dir
 from mmsgdfuse.evaluation.comparison import paired_differences
-from mmsgdfuse.evaluation.folders import match_folders, name_methods
+from mmsgdfuse.evaluation.folders import match_folders, method_folders, name_methods
 from mmsgdfuse.evaluation.functional import METRIC_INFOS, PAPER_METRICS
 from mmsgdfuse.evaluation.outputs import default_contrast, write_outputs
 from mmsgdfuse.evaluation.scores import Scores
@@ -35,9 +35,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('vis', type=Path, help='folder of visible images')
     parser.add_argument(
         'fused',
-        nargs='+',
+        nargs='*',
         metavar='FUSED',
         help='folder of fused images, called by its own name, or NAME=FOLDER',
+    )
+    parser.add_argument(
+        '--methods',
+        type=Path,
+        metavar='FOLDER',
+        help='folder that holds a folder of fused images per method, called by its name',
     )
     parser.add_argument(
         '--metrics',
@@ -72,6 +78,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         'the only one and the maximum, in VIF)',
     )
     output.add_argument(
+        '--title', default='Leaderboard', help='of the leaderboard (default: %(default)s)'
+    )
+    output.add_argument(
+        '--scenes', type=int, default=12, help='images with pictures on it (default: %(default)s)'
+    )
+    output.add_argument(
         '--contrast-images', type=int, default=8, help='images on it (default: %(default)s)'
     )
     statistics = parser.add_argument_group('paired bootstrap')
@@ -94,6 +106,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def methods_of(args: argparse.Namespace) -> dict[str, Path]:
+    """Folder of results by method."""
+    found = [str(folder) for folder in args.fused]
+    if args.methods is not None:
+        found += [str(folder) for folder in method_folders(args.methods)]
+    return name_methods(found)
+
+
 def evaluate(args: argparse.Namespace, errors: Console) -> Scores:
     groups = {
         'paper': PAPER_METRICS,
@@ -106,7 +126,7 @@ def evaluate(args: argparse.Namespace, errors: Console) -> Scores:
         return score_folders(
             args.ir,
             args.vis,
-            name_methods(args.fused),
+            methods_of(args),
             names=metrics,
             workers=args.workers,
             cache_dir=None if args.no_cache else args.cache_dir,
@@ -152,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
         for warning in caught:
             tell(errors, f'warning: {warning.message}')
         differences = paired_differences(scores, args.resamples, args.confidence, args.seed)
-        samples, _ = match_folders(args.ir, args.vis, name_methods(args.fused), args.pairs)
+        samples, _ = match_folders(args.ir, args.vis, methods_of(args), args.pairs)
         show(scores, differences, args.digits, console)
         try:
             written = write_outputs(
@@ -164,6 +184,11 @@ def main(argv: list[str] | None = None) -> int:
                 contrast_images=args.contrast_images,
                 digits=args.digits,
                 plots=not args.no_plots,
+                title=args.title,
+                scenes=args.scenes,
+                resamples=args.resamples,
+                confidence=args.confidence,
+                seed=args.seed,
             )
         except OSError as error:
             if isinstance(error, MMSGDFuseError):
