@@ -92,6 +92,7 @@ LIGHT = (
     'mmsgdfuse.evaluation.scoring',
     'mmsgdfuse.io',
     'mmsgdfuse.pairing',
+    'mmsgdfuse.registration',
 )
 
 
