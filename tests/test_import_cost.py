@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import subprocess
 import sys
 from functools import cache
+from importlib import metadata
 
 import pytest
 
@@ -99,6 +102,39 @@ LIGHT = (
 @pytest.mark.parametrize('module', LIGHT)
 def test_the_light_core_needs_no_torch(module):
     assert without_torch(f'import {module}; print("fine")') == 'fine'
+
+
+def required(name: str) -> set[str]:
+    """A distribution with all that it requires, names in lower case with dashes."""
+    found, open_ends = set(), [name]
+    while open_ends:
+        own = re.sub(r'[-_.]+', '-', open_ends.pop()).lower()
+        if own in found:
+            continue
+        found.add(own)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            lines = metadata.requires(own) or []
+            open_ends += [re.match(r'[\w.-]+', line)[0] for line in lines if 'extra' not in line]
+    return found
+
+
+def test_the_light_core_needs_no_more_than_it_requires(repository):
+    code = (
+        'import sys; before = set(sys.modules)\n'
+        f'import {", ".join(LIGHT)}\n'
+        'print(*sorted({name.split(".")[0] for name in sys.modules.keys() - before}))'
+    )
+    owners = metadata.packages_distributions()
+    lines = (repository / 'requirements' / 'runtime.txt').read_text().splitlines()
+    names = [re.match(r'[\w.-]+', line)[0] for line in lines if line and line[0] != '#']
+    allowed = set().union(*(required(name) for name in names)) | {'mmsgdfuse'}
+    used = {
+        re.sub(r'[-_.]+', '-', owner).lower()
+        for module in without_torch(code).split()
+        for owner in owners.get(module, [])[:1]
+    }
+    assert {'numpy', 'pyyaml'} <= used
+    assert used <= allowed
 
 
 def test_the_evaluation_gives_its_functions_without_torch():
