@@ -30,6 +30,7 @@ from mmsgdfuse.io.images import IMAGE_SUFFIXES, ImageFileError, write_image
 from mmsgdfuse.io.infrared import SCOPES
 from mmsgdfuse.io.polarity import POLARITIES
 from mmsgdfuse.pairing import PAIRING_HELP, ImagePair, PairPlan, plan_pairs
+from mmsgdfuse.registration import AUTO, GRIDS, RigSource, load_rig
 from mmsgdfuse.utils.cli import checking_arguments, print_error
 from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.text import printable
@@ -149,6 +150,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--visible-bits', type=int, metavar='N',
         help='bits that visible images of 16 bits use, 8 to 16 (default: told from each image)',
+    )  # fmt: skip
+    registration = parser.add_argument_group(
+        'registration', 'For pairs of two cameras as they are; docs/cameras.md has the steps.'
+    )
+    transform = registration.add_mutually_exclusive_group()
+    transform.add_argument(
+        '--rig', type=Path, metavar='FILE',
+        help='how the pixels of the two cameras correspond, such as tools/register.py writes it',
+    )  # fmt: skip
+    transform.add_argument(
+        '--register', action='store_true', help='register each pair alone, which takes seconds'
+    )
+    registration.add_argument(
+        '--grid', choices=GRIDS, default='visible',
+        help="whose pixels the result has (default: visible)",
+    )  # fmt: skip
+    registration.add_argument(
+        '--distance', type=float, metavar='D',
+        help='distance at which the images agree, for a rig with lenses (default: as in its file)',
     )  # fmt: skip
     args = parser.parse_args(argv)
     if args.out is None and not args.dry_run:
@@ -296,6 +316,13 @@ def reader_from_arguments(args: argparse.Namespace) -> InfraredReader:
     )  # fmt: skip
 
 
+def rig_from_arguments(args: argparse.Namespace) -> RigSource | None:
+    """The rig that is asked for; None for registered pairs."""
+    if args.rig is not None:
+        return load_rig(args.rig, args.distance)
+    return AUTO if args.register else None
+
+
 def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: Console) -> None:
     """Fuse the pairs one by one; one that cannot be read is noted and left out."""
     columns = (
@@ -365,6 +392,8 @@ def main(argv: list[str] | None = None) -> int:
                 reading=reader,
                 visible_bits=args.visible_bits,
                 restore=args.restore,
+                rig=rig_from_arguments(args),
+                grid=args.grid,
             )
             run(jobs, inferencer, report, console)
     except (MMSGDFuseError, OSError) as error:

@@ -38,6 +38,7 @@ from mmsgdfuse.masks import BaseMaskGenerator
 from mmsgdfuse.models.fusers import BaseFuser, StudentFuser, load_fuser
 from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
 from mmsgdfuse.models.restoration import PairRestorer, load_restorer
+from mmsgdfuse.registration import Grid, PairAligner, RigSource, fill_outside
 from mmsgdfuse.registry import MASK_GENERATORS, SCOPE, TRANSFORMS
 from mmsgdfuse.structures import FusionDataSample
 from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
@@ -69,6 +70,8 @@ class FusionResult:
         ir_mapping: How the infrared values became grey levels; its ``low`` and ``high`` given as
             ``reading=dict(range=(low, high))`` reproduce the picture.
         notices: What was noticed about the sources, a sentence each.
+        valid: bool (H, W), where both cameras see something; ``None`` without a rig. Elsewhere
+            ``fused`` is the image of the camera whose grid it is.
     """
 
     fused: np.ndarray
@@ -79,6 +82,7 @@ class FusionResult:
     vis: np.ndarray
     ir_mapping: RangeMapping = AS_STORED
     notices: tuple[str, ...] = ()
+    valid: np.ndarray | None = None
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fused image; the suffix gives the format, PNG loses nothing.
@@ -90,7 +94,8 @@ class FusionResult:
 
     def panel(self, columns: int | None = None, tile_width: int | None = None) -> np.ndarray:
         """All images side by side, see :func:`~mmsgdfuse.visualization.fusion_panel`."""
-        images = {n: image for n, image in vars(self).items() if isinstance(image, np.ndarray)}
+        arrays = {n: image for n, image in vars(self).items() if isinstance(image, np.ndarray)}
+        images = {n: image for n, image in arrays.items() if n != 'valid'}
         return fusion_panel(images, columns, tile_width)
 
 
@@ -136,6 +141,14 @@ class FusionInferencer:
         restore: Whether noise, stripes and blur are removed from both images before the masks are
             made and the pair is fused; or ``*.safetensors`` of another ``PairRestorer``. Default
             False.
+        rig: How the pixels of the two cameras correspond, for pairs that are not registered: path
+            of a rig's file, :class:`~mmsgdfuse.registration.Rig`, homography (3, 3) from infrared
+            to visible pixels, or ``'auto'``: each pair is registered alone. Default: pairs are
+            registered and have one size.
+        grid: With a rig, whose pixels the result has: ``'visible'`` or ``'infrared'``. Default
+            ``'visible'``.
+        seam: With a rig, pixels over which the fused image passes into that of one camera alone,
+            at the border of what both see. Default 24.
 
     Attributes:
         model (BaseFuser): The model with this inferencer's options; of a given one it shares the
@@ -175,6 +188,9 @@ class FusionInferencer:
         visible_bits: int | None = None,
         value_range: tuple[float, float] | None = None,
         restore: bool | str | os.PathLike = False,
+        rig: RigSource | None = None,
+        grid: Grid = 'visible',
+        seam: float = 24,
     ) -> None:
         self.reader = InfraredReader.from_options(
             reading, scaling=infrared_scaling, percentiles=infrared_percentiles
@@ -185,6 +201,11 @@ class FusionInferencer:
             )
         self.value_range = value_range
         self._visible = VisibleReader(visible_bits)
+        self._align = None if rig is None else PairAligner(rig, grid)
+        if seam < 0:
+            raise InputError(f'seam must be at least 0 pixels, found {seam}')
+        self.seam = seam
+        self._grid_key = 'vis' if grid == 'visible' else 'ir'
         self.device = _choose_device(device, config)
         self.model, configured = _load(config, weights, mode, self.device)
         _configure(
@@ -212,7 +233,7 @@ class FusionInferencer:
             ir: Infrared image: path; array (H, W), (H, W, 1) or RGB (H, W, 3), uint8, uint16,
                 int16, or floating point in 0..255 or ``value_range``; torch tensor of these,
                 (H, W), (C, H, W) or (H, W, C); or PIL image. Each side has 32 pixels or more.
-            vis: Visible image of the same size in one of these forms.
+            vis: Visible image in one of these forms; of the same size, unless there is a rig.
             mask_ir: Infrared mask that replaces the generated one: path of an 8-bit grey file,
                 or array, tensor or PIL image of one channel: bool, floating point in [0, 1], or
                 uint8 in 0..255; where its only levels are 0 and 1, 1 is all of it.
@@ -260,11 +281,17 @@ class FusionInferencer:
         loaded = self._read_pair(ir, vis)
         images = {key: image.pixels for key, image in loaded.items()}
         names = {key: _path_of(source) or key for key, source in dict(ir=ir, vis=vis).items()}
+        valid = None
+        if self._align is not None:
+            try:
+                images['ir'], images['vis'], valid = self._align(images['ir'], images['vis'])
+            except InputError as error:
+                raise type(error)(f'{names["ir"]}: {error}') from error
         shape = images['ir'].shape[:2]
         if images['vis'].shape[:2] != shape:
             raise InputError(
                 f'{names["vis"]}: is {images["vis"].shape[:2]} (H, W), but {names["ir"]} is '
-                f'{shape}; register the images to the same pixels'
+                f'{shape}; give rig= (--rig FILE, --register) if they are not registered'
             )
         if min(shape) < MIN_SIDE:
             raise InputError(
@@ -277,6 +304,7 @@ class FusionInferencer:
             name=Path(_path_of(vis)).name,
             ori_shape=shape,
             img_shape=shape,
+            valid=valid,
             ir_mapping=loaded['ir'].mapping,
             notices=tuple(
                 f'{name}: {notice}'
@@ -323,7 +351,7 @@ class FusionInferencer:
                 for name, image in data['inputs'].items()
             }
             samples = self.model(inputs, data['data_samples'], mode='predict')
-        return [_to_result(results, sample) for results, sample in zip(prepared, samples)]
+        return [_to_result(*each, self.seam, self._grid_key) for each in zip(prepared, samples)]
 
 
 def fuse(ir: Source, vis: Source, **kwargs: Any) -> np.ndarray:
@@ -475,7 +503,9 @@ def _repeatable(device: torch.device) -> AbstractContextManager:
     )
 
 
-def _to_result(results: dict[str, Any], sample: FusionDataSample) -> FusionResult:
+def _to_result(
+    results: dict[str, Any], sample: FusionDataSample, seam: float, grid_key: str
+) -> FusionResult:
     images: dict[str, np.ndarray | None] = {}
     for name in ('fused', 'preliminary'):
         image = sample.get(name)
@@ -487,5 +517,11 @@ def _to_result(results: dict[str, Any], sample: FusionDataSample) -> FusionResul
         image = results[name]
         # rint makes 8-bit integers half-precision numbers, which is slow
         images[name] = image.copy() if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
-    kept = {name: results[name] for name in ('ir_mapping', 'notices')}
+    valid = results['valid']
+    if valid is not None:
+        for name in ('fused', 'preliminary'):
+            image, other = images[name], images[grid_key]
+            if image is not None and other is not None:
+                images[name] = fill_outside(image, other, valid, seam)
+    kept = {name: results[name] for name in ('ir_mapping', 'notices', 'valid')}
     return FusionResult(**images, **kept)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,7 +19,13 @@ from mmsgdfuse.registration.fitting import (
     fit_transform,
     largest_change,
 )
-from mmsgdfuse.registration.geometry import Size, corner_error, is_regular, transform_points
+from mmsgdfuse.registration.geometry import (
+    Size,
+    corner_error,
+    is_regular,
+    one_grid,
+    transform_points,
+)
 from mmsgdfuse.registration.matching import Matches, match_windows
 from mmsgdfuse.utils.errors import InputError
 
@@ -69,6 +76,8 @@ class SearchOptions:
             that agree. Default 0.2.
         max_uncertainty: Largest ``Registration.uncertainty``, pixels at an infrared width of 640.
             Default 10.
+        max_distortion: Largest absolute ``Registration.distortion``. More is no lens: the matches
+            lie on things at different distances, which no single transform fits. Default 0.06.
 
     Raises:
         InputError: A value is outside its range.
@@ -80,6 +89,7 @@ class SearchOptions:
     min_matches: int = 60
     min_coverage: float = 0.2
     max_uncertainty: float = 10.0
+    max_distortion: float = 0.06
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -146,6 +156,18 @@ class Registration:
     uncertainty: float
     distortion: float
     frames: tuple[FrameResidual, ...] = field(default=())
+
+
+class Misregistration(NamedTuple):
+    """How far a pair is from a transform.
+
+    Attributes:
+        distance: Median over the frame, infrared pixels; NaN if too few matches agree to tell.
+        matches: How many agree.
+    """
+
+    distance: float
+    matches: int
 
 
 class _Frame(NamedTuple):
@@ -231,7 +253,7 @@ def register_rig(
         residual=pooled.fit.residual,
         matches=len(pooled.matches.ir),
         coverage=coverage,
-        uncertainty=change / coverage,
+        uncertainty=float(change / coverage),
         distortion=pooled.fit.distortion,
         frames=tuple(
             _frame_residual(frame, estimate) for frame, estimate in zip(frames, chosen)
@@ -241,27 +263,34 @@ def register_rig(
     return registration
 
 
-def measure_frames(
-    pairs: Iterable[tuple[str, np.ndarray, np.ndarray]], homography: np.ndarray
-) -> list[FrameResidual]:
-    """How well pairs agree with a known transform.
+def measure_misregistration(
+    ir: np.ndarray, vis: np.ndarray, homography: np.ndarray | None = None
+) -> Misregistration:
+    """How far a pair is from a transform that should be right, such as that of a registered set.
 
     Args:
-        pairs: As for :func:`register_rig`; sizes may differ.
-        homography: (3, 3), infrared to visible pixels.
+        ir: Infrared image, as for :func:`register_pair`.
+        vis: Visible image, as for :func:`register_pair`.
+        homography: (3, 3), infrared to visible pixels. Default: the images have one grid, which
+            may be sampled by different sizes.
 
     Returns:
-        One entry per pair; ``residual`` is the median distance of all matches from the
-        transform, and ``matches`` those within two pixels of the search.
+        The measurement; it sees up to a twentieth of the infrared width.
     """
-    found = []
-    for name, ir, vis in pairs:
-        matches = _windows(_Frame(name, to_grey(ir), to_grey(vis)), homography, _LEVELS[-1])
-        distance = _distances(matches, homography)
-        agree = int((distance <= 2 * matches.pixel).sum())
-        residual = float(np.median(distance)) if len(distance) else float('nan')
-        found.append(FrameResidual(name, residual, agree, len(distance), used=False))
-    return found
+    frame = _Frame('pair', to_grey(ir), to_grey(vis))
+    size, vis_size = frame.ir.shape[:2], frame.vis.shape[:2]
+    if homography is None:
+        homography = one_grid(size, vis_size)
+    options = SearchOptions(kind='similarity')
+    start = _first_fit(frame, homography, options)
+    found = None if start is None else _refine(frame, start, options)
+    if found is None or len(found.matches.ir) < options.min_matches:
+        return Misregistration(float('nan'), 0 if found is None else len(found.matches.ir))
+    rows, columns = (np.linspace(0, side - 1, 9) for side in size)
+    points = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    back = np.linalg.inv(homography) @ found.fit.homography
+    distance = np.linalg.norm(transform_points(back, points) - points, axis=1)
+    return Misregistration(float(np.median(distance)), len(found.matches.ir))
 
 
 def to_grey(image: np.ndarray) -> np.ndarray:
@@ -422,7 +451,7 @@ def _distances(matches: Matches, homography: np.ndarray) -> np.ndarray:
 def _coverage(matches: Matches, size: Size) -> float:
     cell = size[1] / _CELLS
     cells = {tuple(place) for place in (matches.ir // cell).astype(int)}
-    return len(cells) / (_CELLS * int(np.ceil(size[0] / cell)))
+    return len(cells) / (_CELLS * math.ceil(size[0] / cell))
 
 
 def _refuse_untrusted(found: Registration, options: SearchOptions, name: str) -> None:
@@ -439,6 +468,11 @@ def _refuse_untrusted(found: Registration, options: SearchOptions, name: str) ->
         reason = (
             f'its corners may be {found.uncertainty:.1f} pixels off, max_uncertainty allows '
             f'{limit:.1f}'
+        )
+    elif abs(found.distortion) > options.max_distortion:
+        reason = (
+            f'the matches bend by {found.distortion:+.3f}, max_distortion is '
+            f'{options.max_distortion:g}, so they lie at different distances'
         )
     else:
         return

@@ -14,6 +14,13 @@ def scaling(factor: float) -> np.ndarray:
     return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
 
 
+def one_grid(size: Size, other: Size) -> np.ndarray:
+    """The homography (3, 3) between two samplings of one frame, sizes (height, width)."""
+    factors = [large / small for large, small in zip(other, size)]
+    down, across = (scaling(factor) for factor in factors)
+    return np.array([across[0], down[1], [0, 0, 1]])
+
+
 def transform_points(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Apply a homography (3, 3) to points (N, 2), x first; float64 (N, 2)."""
     points = np.asarray(points, np.float64).reshape(-1, 1, 2)

@@ -8,13 +8,15 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from mmsgdfuse.registration.geometry import Size, is_regular, scaling, transform_points
+from mmsgdfuse.registration.geometry import Size, is_regular, one_grid, transform_points
 from mmsgdfuse.utils.errors import InputError
 
 Grid = Literal['visible', 'infrared']
 GRIDS: tuple[Grid, ...] = ('visible', 'infrared')
 _FISHEYE = 4
 _DISTORTIONS = (0, 4, 5, 8, 12, 14)
+# Of width over height, between the rig's frame and a resized one
+_SHAPE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,17 +72,14 @@ class Lens:
 
     def resized(self, size: Size) -> Lens:
         """The lens of the same camera with images resized to ``size``."""
-        if self.size in (None, size):
+        if self.size is None or self.size == size:
             return self
-        factors = np.array(size, np.float64) / np.array(self.size)
-        if abs(factors[0] / factors[1] - 1) > 0.01:
+        if not _same_shape(self.size, size):
             raise InputError(
                 f'a camera was calibrated with {self.size} (H, W) and its image is {size}; the '
                 'shapes differ, so the image was cropped: calibrate with the images that are fused'
             )
-        down, across = (scaling(float(factor)) for factor in factors)
-        stretch = np.array([across[0], down[1], [0, 0, 1]])
-        return Lens(stretch @ self.matrix, self.distortion, self.fisheye, size)
+        return Lens(one_grid(self.size, size) @ self.matrix, self.distortion, self.fisheye, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,16 +164,14 @@ class Rig:
             (self.ir_size, ir_size, 'infrared'),
             (self.vis_size, vis_size, 'visible'),
         ):
-            if own in (None, new):
+            if own is None or own == new:
                 continue
-            factors = np.array(new, np.float64) / np.array(own)
-            if abs(factors[0] / factors[1] - 1) > 0.01:
+            if not _same_shape(own, new):
                 raise InputError(
                     f'the rig is for {camera} images of {own} (H, W), found {new}; the shapes '
                     'differ, so the image was cropped: estimate the rig with such images'
                 )
-            down, across = (scaling(float(factor)) for factor in factors)
-            stretch = np.array([across[0], down[1], [0, 0, 1]])
+            stretch = one_grid(own, new)
             homography = (
                 homography @ np.linalg.inv(stretch)
                 if camera == 'infrared'
@@ -222,6 +219,10 @@ def parallax(baseline: float, focal: float, plane: float, distance: float) -> fl
     if min(baseline, focal, plane, distance) <= 0:
         raise InputError('baseline, focal, plane and distance must be positive')
     return focal * baseline * abs(1 / distance - 1 / plane)
+
+
+def _same_shape(size: Size, other: Size) -> bool:
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= _SHAPE_TOLERANCE
 
 
 def _finite(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -84,7 +84,7 @@ def _read(path: Path) -> dict[str, Any]:
             content = _read_file_storage(path)
         else:
             content = yaml.safe_load(text)
-    except (yaml.YAMLError, cv2.error, RecursionError) as error:
+    except (yaml.YAMLError, cv2.error, SystemError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f'{path}: is neither YAML, JSON nor a FileStorage ({reason})') from None
     if isinstance(content, list):
@@ -104,10 +104,10 @@ def _read_file_storage(path: Path) -> dict[str, Any]:
 
 def _node(node: cv2.FileNode) -> Any:
     if node.isMap():
-        matrix = node.mat()
-        if matrix is not None:
-            return matrix.tolist()
-        return {name: _node(node.getNode(name)) for name in node.keys()}  # noqa: SIM118
+        names = node.keys()
+        if {'rows', 'cols', 'data'} <= set(names):
+            return node.mat().tolist()
+        return {name: _node(node.getNode(name)) for name in names}
     if node.isSeq():
         return [_node(node.at(index)) for index in range(node.size())]
     return node.string() if node.isString() else node.real()

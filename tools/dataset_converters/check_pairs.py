@@ -19,11 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
+import numpy as np
 from rich.progress import track
 
 from mmsgdfuse.datasets.layouts import LAYOUTS
 from mmsgdfuse.datasets.pairing import check_pair, find_pairs, read_names
 from mmsgdfuse.pairing import PAIRING_HELP, ImagePair, PairPlan
+from mmsgdfuse.registration import Misregistration, measure_misregistration
+from mmsgdfuse.registration.folders import read_pairs
 from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.text import printable
 
@@ -55,6 +58,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--quick', action='store_true', help='do not decode; look at headers and end marks only'
     )
     parser.add_argument(
+        '--max-shift', type=float, metavar='PIXELS',
+        help='also measure how far each pair is from being registered, infrared pixels, and count '
+        'more as a fault; takes seconds per pair (docs/cameras.md has values of public sets)',
+    )  # fmt: skip
+    parser.add_argument(
         '--workers', type=int, default=2, help='threads to decode with (default: %(default)s)'
     )
     args = parser.parse_args(argv)
@@ -62,6 +70,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error('give either two folders (IR VIS) or --root')
     if args.root is None and args.vis is None:
         parser.error(f'{args.ir} is the infrared folder; give the visible one after it')
+    if args.max_shift is not None and (args.quick or args.max_shift <= 0):
+        parser.error('--max-shift must be above 0 pixels, and reads the images: leave --quick out')
     if args.workers < 1:
         parser.error('--workers must be at least 1')
     return args
@@ -88,6 +98,25 @@ def check_all(pairs: Iterable[Mapping[str, str]], check: str, workers: int) -> I
     cv2.setNumThreads(1)  # the pairs themselves run in parallel
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(lambda pair: check_pair(pair, check), pairs)
+
+
+def check_registration(
+    pair: Mapping[str, str], max_shift: float
+) -> tuple[list[str], Misregistration | None]:
+    """The fault of a pair that is not registered, if it can be read and measured."""
+    image_pair = ImagePair(Path(pair['name']).stem, Path(pair['ir_path']), Path(pair['vis_path']))
+    try:
+        ((_, ir, vis),) = read_pairs([image_pair])
+    except (MMSGDFuseError, OSError):
+        return [], None  # said by the other checks
+    found = measure_misregistration(ir, vis)
+    if not found.distance > max_shift:  # NaN, too: too few matches to tell
+        return [], found
+    text = (
+        f'{pair["ir_path"]}: is {found.distance:.1f} pixels off its visible image in the median, '
+        f'by {found.matches} matches; register the pair (tools/register.py)'
+    )
+    return [text], found
 
 
 def describe(pairs: Iterable[Mapping[str, str]], faults: Iterable[str]) -> str:
@@ -120,8 +149,23 @@ def main(argv: list[str] | None = None) -> int:
         faults += found
         sound += not found
 
+    measured: list[Misregistration] = []
+    if args.max_shift is not None:
+        for pair in track(pairs, description='Measuring registration', transient=True):
+            found, shift = check_registration(pair, args.max_shift)
+            faults += found
+            measured += [shift] if shift is not None else []
+
     for fault in faults:
         print(printable(fault))
+    if measured:
+        distances = np.array([shift.distance for shift in measured])
+        told = distances[~np.isnan(distances)]
+        middle = f', median {np.median(told):.1f} pixels off' if len(told) else ''
+        print(
+            f'registration measured in {len(told)} pair(s){middle}; '
+            f'{len(distances) - len(told)} show too few common edges to tell'
+        )
     suffixes = Counter(
         Path(path).suffix.lower() for pair in pairs for key, path in pair.items() if key != 'name'
     )

@@ -19,6 +19,7 @@ from mmsgdfuse.datasets.transforms.masks import (
 from mmsgdfuse.datasets.transforms.packing import PackFusionInputs
 from mmsgdfuse.datasets.transforms.photometric import PhotometricJitter
 from mmsgdfuse.datasets.transforms.random_degradation import RandomDegradePair
+from mmsgdfuse.datasets.transforms.registration import RegisterPair
 
 __all__ = [
     'AugmentMasks',
@@ -36,5 +37,6 @@ __all__ = [
     'RandomDegradePair',
     'RandomFlipPair',
     'RandomRotate90Pair',
+    'RegisterPair',
     'StackPair',
 ]

@@ -43,6 +43,8 @@ class LoadPair(BaseTransform):
         cache_images (bool): Keep every decoded image in memory, which pays where a small
             training set is read over and over. Costs 4 bytes per pixel and pair (1.2 MB at
             640x480) in each worker process; arrays are then read-only. Default: False.
+        same_size (bool): Whether the images must have one size. False for pairs that
+            ``RegisterPair`` brings onto one grid. Default: True.
 
     Raises:
         ImageFileError: A file cannot be read, the sizes differ, or the two images are swapped.
@@ -56,6 +58,7 @@ class LoadPair(BaseTransform):
         cache_images: bool = False,
         reading: Mapping[str, Any] | None = None,
         visible_bits: int | None = None,
+        same_size: bool = True,
     ) -> None:
         self._reader = InfraredReader.from_options(
             reading, scaling=scaling, percentiles=percentiles
@@ -64,6 +67,7 @@ class LoadPair(BaseTransform):
         self.scaling = scaling
         self.percentiles = percentiles
         self.cache_images = cache_images
+        self.same_size = same_size
         self._cache: dict[str, LoadedImage] = {}
         self._noticed: set[str] = set()
 
@@ -73,11 +77,12 @@ class LoadPair(BaseTransform):
         if 'labels_path' in results:
             results['labels'] = self._read(results['labels_path'], _load_labels).pixels
         shape = results['ir'].shape[:2]
-        for key in ('vis', 'labels'):
+        for key in ('vis', 'labels') if self.same_size else ():
             if key in results and results[key].shape[:2] != shape:
                 raise ImageFileError(
                     f'{results[f"{key}_path"]}: is {results[key].shape[:2]} (H, W), but '
-                    f'{results["ir_path"]} is {shape}; register the images to the same pixels'
+                    f'{results["ir_path"]} is {shape}; register the images to the same pixels, '
+                    'or add RegisterPair after LoadPair(same_size=False)'
                 )
         results['ori_shape'] = results['img_shape'] = shape
         return results
@@ -112,7 +117,7 @@ class LoadPair(BaseTransform):
         return (
             f'{type(self).__name__}(scaling={self.scaling!r}, percentiles={self.percentiles}, '
             f'reading={self._reader}, visible_bits={self._visible.bits}, '
-            f'cache_images={self.cache_images})'
+            f'cache_images={self.cache_images}, same_size={self.same_size})'
         )
 
 
