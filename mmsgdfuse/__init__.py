@@ -7,7 +7,7 @@ are imported when a registry first looks for one. From then on mmengine takes ch
 data only (SECURITY.md).
 
 The package itself imports neither torch nor mmengine: :mod:`mmsgdfuse.evaluation`,
-:mod:`mmsgdfuse.io` and :mod:`mmsgdfuse.pairing` work without them.
+:mod:`mmsgdfuse.io`, :mod:`mmsgdfuse.pairing` and :mod:`mmsgdfuse.registration` work without them.
 """
 
 from types import ModuleType

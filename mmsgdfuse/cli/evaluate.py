@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from mmsgdfuse.evaluation.cache import default_cache_dir
 from mmsgdfuse.evaluation.comparison import paired_differences
-from mmsgdfuse.evaluation.folders import match_folders, name_methods
+from mmsgdfuse.evaluation.folders import match_folders, method_folders, name_methods
 from mmsgdfuse.evaluation.functional import METRIC_INFOS, PAPER_METRICS
 from mmsgdfuse.evaluation.outputs import default_contrast, write_outputs
 from mmsgdfuse.evaluation.scores import Scores
@@ -37,15 +37,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('vis', type=Path, help='folder of visible images')
     parser.add_argument(
         'fused',
-        nargs='+',
+        nargs='*',
         metavar='FUSED',
         help='folder of fused images, called by its own name, or NAME=FOLDER',
+    )
+    parser.add_argument(
+        '--methods',
+        type=Path,
+        metavar='FOLDER',
+        help='folder that holds a folder of fused images per method, called by its name',
     )
     parser.add_argument(
         '--metrics',
         nargs='+',
         metavar='NAME',
-        help=f"'paper' for its seven, or any of {', '.join(METRIC_INFOS)} (default: all)",
+        help=f"'paper' for its seven, 'all', or any of {', '.join(METRIC_INFOS)} (default: all but "
+        'the FMI, which take eight times as long as all others together, and TD, for which the '
+        'images must be the frames of one video, in the order of their names)',
     )
     parser.add_argument(
         '--keep-going',
@@ -70,6 +78,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar=('METHOD', 'OTHER', 'METRIC'),
         help='what the page of largest differences compares (default: the first two methods, or '
         'the only one and the maximum, in VIF)',
+    )
+    output.add_argument(
+        '--title', default='Leaderboard', help='of the leaderboard (default: %(default)s)'
+    )
+    output.add_argument(
+        '--scenes', type=int, default=12, help='images with pictures on it (default: %(default)s)'
     )
     output.add_argument(
         '--contrast-images', type=int, default=8, help='images on it (default: %(default)s)'
@@ -99,15 +113,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return build_parser().parse_args(argv)
 
 
+def methods_of(args: argparse.Namespace) -> dict[str, Path]:
+    """Folder of results by method."""
+    found = [str(folder) for folder in args.fused]
+    if args.methods is not None:
+        found += [str(folder) for folder in method_folders(args.methods)]
+    return name_methods(found)
+
+
 def evaluate(args: argparse.Namespace, errors: Console) -> Scores:
-    metrics = PAPER_METRICS if args.metrics == ['paper'] else args.metrics
+    groups = {
+        'paper': PAPER_METRICS,
+        'all': tuple(n for n, i in METRIC_INFOS.items() if not i.of_sequences),
+    }
+    metrics = args.metrics and [m for name in args.metrics for m in groups.get(name, (name,))]
     # A thread that redraws would keep score_folders from forking its workers.
     with Progress(console=errors, transient=True, auto_refresh=False) as progress:
         task = progress.add_task('scoring', total=None)
         return score_folders(
             args.ir,
             args.vis,
-            name_methods(args.fused),
+            methods_of(args),
             names=metrics,
             workers=args.workers,
             cache_dir=None if args.no_cache else args.cache_dir,
@@ -153,7 +179,7 @@ def main(argv: list[str] | None = None) -> int:
         for warning in caught:
             tell(errors, f'warning: {warning.message}')
         differences = paired_differences(scores, args.resamples, args.confidence, args.seed)
-        samples, _ = match_folders(args.ir, args.vis, name_methods(args.fused), args.pairs)
+        samples, _ = match_folders(args.ir, args.vis, methods_of(args), args.pairs)
         show(scores, differences, args.digits, console)
         try:
             written = write_outputs(
@@ -165,6 +191,11 @@ def main(argv: list[str] | None = None) -> int:
                 contrast_images=args.contrast_images,
                 digits=args.digits,
                 plots=not args.no_plots,
+                title=args.title,
+                scenes=args.scenes,
+                resamples=args.resamples,
+                confidence=args.confidence,
+                seed=args.seed,
             )
         except OSError as error:
             if isinstance(error, MMSGDFuseError):
