@@ -29,7 +29,7 @@ from mmsgdfuse.io.images import IMAGE_SUFFIXES, ImageFileError, write_image
 from mmsgdfuse.io.infrared import SCOPES
 from mmsgdfuse.io.polarity import POLARITIES
 from mmsgdfuse.pairing import PAIRING_HELP, ImagePair, PairPlan, plan_pairs
-from mmsgdfuse.registration import AUTO, GRIDS, RigSource, load_rig
+from mmsgdfuse.registration import AUTO, GRIDS, RigSource, load_rig, valid_box
 from mmsgdfuse.utils.cli import checking_arguments, print_error
 from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.text import printable
@@ -67,6 +67,11 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument(
         '--panel', action='store_true',
         help='also draw sources, masks and results side by side into OUT/panels',
+    )  # fmt: skip
+    output.add_argument(
+        '--aligned', action='store_true',
+        help='with a rig: also write the rectangle that both cameras see of the sources and the '
+        'result into OUT/aligned/ir, vi and fused, which `mmsgdfuse evaluate` takes',
     )  # fmt: skip
     existing = output.add_mutually_exclusive_group()
     existing.add_argument('--overwrite', action='store_true', help='replace existing results')
@@ -179,6 +184,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = build_parser()
     args = parser.parse_args(argv)
+    if args.aligned and args.rig is None and not args.register:
+        parser.error('--aligned needs --rig or --register')
     if args.out is None and not args.dry_run:
         parser.error('the following arguments are required: -o/--out')
     return args
@@ -197,10 +204,21 @@ class Job:
     pair: ImagePair
     fused: Path
     panel: Path | None
+    aligned: Path | None = None
 
     @property
     def outputs(self) -> list[Path]:
-        return [self.fused] if self.panel is None else [self.fused, self.panel]
+        outputs = [self.fused] if self.panel is None else [self.fused, self.panel]
+        return outputs + list(self.aligned_paths.values())
+
+    @property
+    def aligned_paths(self) -> dict[str, Path]:
+        """Where the cropped images go, by their name in the result."""
+        if self.aligned is None:
+            return {}
+        folders = dict(ir='ir', vis='vi', fused='fused')
+        name = f'{self.fused.stem}.png'
+        return {key: self.aligned / folder / name for key, folder in folders.items()}
 
 
 @dataclass
@@ -277,7 +295,8 @@ def plan(args: argparse.Namespace, found: PairPlan) -> tuple[list[Job], Report]:
     for pair in pairs:
         fused = args.out if to_file else args.out / f'{pair.name}{args.suffix}'
         panel = fused.parent / 'panels' / f'{fused.stem}.png' if args.panel else None
-        jobs.append(Job(pair, fused, panel))
+        aligned = fused.parent / 'aligned' if args.aligned else None
+        jobs.append(Job(pair, fused, panel, aligned))
 
     sources = {path.resolve() for pair in pairs for path in (pair.ir, pair.vis)}
     endangered = [out for job in jobs for out in job.outputs if out.resolve() in sources]
@@ -365,6 +384,10 @@ def fuse_one(job: Job, inferencer: FusionInferencer, report: Report) -> None:
             write_image(job.fused, result.fused)
             if job.panel is not None:
                 write_image(job.panel, result.panel())
+            if result.valid is not None:
+                box = valid_box(result.valid)
+                for key, path in job.aligned_paths.items():
+                    write_image(path, getattr(result, key)[box])
         except OSError as error:  # the next result could not be written either
             report.stopped_by = f'{job.fused}: {error.strerror or error}; mend this'
             return

@@ -53,6 +53,21 @@ def test_from_two_folders_to_fused_images(folders, tmp_path, tiny_weights, capsy
     ])  # fmt: skip
     assert code == 0
     assert cv2.imread(str(out / '2.png')).shape == (330, 430, 3)
+    assert not (out / 'aligned').exists()
+    aligned = tmp_path / 'aligned'
+    code = fuse.main([
+        ir, vis, '-o', str(aligned), '--rig', str(rig), '--aligned',
+        '--weights', str(tiny_weights), '--device', 'cpu',
+    ])  # fmt: skip
+    assert code == 0
+    shapes = {
+        folder: cv2.imread(str(aligned / 'aligned' / folder / '2.png'), cv2.IMREAD_UNCHANGED).shape
+        for folder in ('ir', 'vi', 'fused')
+    }
+    assert shapes['vi'] == shapes['fused'] == (*shapes['ir'], 3)
+    assert 200 < shapes['ir'][0] <= 330
+    with pytest.raises(SystemExit):
+        fuse.main([ir, vis, '-o', str(aligned), '--aligned'])
 
 
 def test_what_is_not_trusted_is_no_rig(folders, tmp_path, capsys):
