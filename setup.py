@@ -27,6 +27,7 @@ class BuildWithConfigs(build_py):
             target = Path(self.build_lib, 'mmsgdfuse', '.mim', folder)
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(ROOT / folder, target, ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copy(ROOT / 'model-index.yml', Path(self.build_lib, 'mmsgdfuse', '.mim'))
 
 
 def requirements(name: str) -> list[str]:
