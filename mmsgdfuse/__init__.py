@@ -7,7 +7,8 @@ are imported when a registry first looks for one. From then on mmengine takes ch
 data only (SECURITY.md).
 
 The package itself imports neither torch nor mmengine: :mod:`mmsgdfuse.evaluation`,
-:mod:`mmsgdfuse.io` and :mod:`mmsgdfuse.pairing` work without them.
+:mod:`mmsgdfuse.io`, :mod:`mmsgdfuse.masks`, :mod:`mmsgdfuse.pairing` and, with ONNX Runtime,
+:mod:`mmsgdfuse.apis` work without them.
 """
 
 from types import ModuleType
@@ -22,7 +23,8 @@ __all__ = ['FusionInferencer', '__version__', 'fuse']
 _TORCH_AND_STACK = ('torch', 'mmengine', 'mmcv')
 require_on_import(
     {
-        'mmsgdfuse.apis': _TORCH_AND_STACK,
+        'mmsgdfuse.apis.recipe': _TORCH_AND_STACK,
+        'mmsgdfuse.apis.torch_model': _TORCH_AND_STACK,
         'mmsgdfuse.datasets.ivif_dataset': _TORCH_AND_STACK,
         'mmsgdfuse.datasets.transforms': _TORCH_AND_STACK,
         'mmsgdfuse.engine': _TORCH_AND_STACK,
@@ -31,6 +33,8 @@ require_on_import(
         'mmsgdfuse.evaluation.metrics': ('torch', 'mmengine'),
         'mmsgdfuse.models': ('torch', 'mmengine'),
         'mmsgdfuse.registry': ('torch', 'mmengine'),
+        'mmsgdfuse.runtime.export': _TORCH_AND_STACK,
+        'mmsgdfuse.runtime.torch_runner': ('torch', 'mmengine'),
         'mmsgdfuse.structures': ('torch', 'mmengine'),
         'mmsgdfuse.visualization': _TORCH_AND_STACK,
     }
