@@ -58,7 +58,8 @@ setup(
     ],
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmsgdfuse', 'mmsgdfuse.*']),
-    package_data={'mmsgdfuse': ['py.typed', 'assets/*', 'visualization/report/templates/*']},
+    package_data={'mmsgdfuse': ['py.typed', 'assets/*', '**/templates/*']},
+    entry_points={'console_scripts': ['mmsgdfuse = mmsgdfuse.cli:main']},
     cmdclass={'build_py': BuildWithConfigs},
     # No mmengine and no mmcv: a hard requirement would overwrite a fork of them, and mmcv and
     # mmcv-lite install the same folder. The extras `openmmlab` and `onedl` bring one stack each.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -92,12 +95,39 @@ LIGHT = (
     'mmsgdfuse.evaluation.scoring',
     'mmsgdfuse.io',
     'mmsgdfuse.pairing',
+    'mmsgdfuse.registration',
 )
 
 
 @pytest.mark.parametrize('module', LIGHT)
 def test_the_light_core_needs_no_torch(module):
     assert without_torch(f'import {module}; print("fine")') == 'fine'
+
+
+def imports_of(path: str) -> set[str]:
+    """Top-level names of the packages that a module imports whenever it is imported."""
+    found = set()
+    for node in ast.parse(Path(path).read_text(encoding='utf-8')).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split('.')[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.split('.')[0])
+    return found
+
+
+def test_the_light_core_requires_what_it_imports(repository):
+    code = (
+        f'import {", ".join(LIGHT)}\n'
+        'print(*[m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "mmsgdfuse"])'
+    )
+    used = set().union(*map(imports_of, without_torch(code).split()))
+    used -= {*sys.stdlib_module_names, 'mmsgdfuse'}
+    lines = (repository / 'requirements' / 'runtime.txt').read_text().splitlines()
+    named = {re.match(r'[\w.-]+', line)[0] for line in lines if line and line[0] != '#'}
+    modules = {'opencv-python-headless': 'cv2', 'pillow': 'PIL', 'pyyaml': 'yaml'}
+    # jinja2 requires markupsafe
+    allowed = {modules.get(name, name) for name in named} | {'markupsafe'}
+    assert {'numpy', 'cv2', 'yaml'} <= used <= allowed
 
 
 def test_the_evaluation_gives_its_functions_without_torch():

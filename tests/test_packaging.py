@@ -78,7 +78,8 @@ def of_extra(requirements: list[str], extra: str) -> set[str]:
 
 def test_the_core_is_light(requirements):
     core = {re.match(r'[\w-]+', line)[0] for line in requirements if 'extra ==' not in line}
-    light = {'jinja2', 'matplotlib', 'numpy', 'opencv-python-headless', 'pillow', 'rich', 'scipy'}
+    light = {'click', 'jinja2', 'matplotlib', 'numpy', 'opencv-python-headless', 'pillow'}
+    light |= {'pyyaml', 'rich', 'scipy'}
     assert core == light
 
 

@@ -23,6 +23,7 @@ SCOPES = ('mmengine', 'mmdet', 'mmseg')
 # depend on the test's folder are functions of it.
 OPTIMIZER = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
 MINIMAL = dict(
+    RegisterPair=dict(rig='auto'),
     BFloat16OptimWrapper=dict(optimizer=OPTIMIZER),
     FusedDetector=dict(
         model=dict(

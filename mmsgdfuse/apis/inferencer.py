@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from mmsgdfuse.apis.arrays import (
     is_path,
@@ -441,9 +440,7 @@ def fuse(ir: Source, vis: Source, **kwargs: Any) -> np.ndarray:
     return FusionInferencer(**kwargs)(ir, vis).fused
 
 
-def _choose_backend(
-    backend: str | None, weights: Any, providers: Sequence[Provider] | None
-) -> str:
+def _choose_backend(backend: str | None, weights: Any, providers: Sequence[Provider] | None) -> str:
     if backend is None:
         exported = is_path(weights) and os.fspath(weights).endswith('.onnx')
         wanted = exported or providers is not None or not _has_torch()
@@ -451,7 +448,9 @@ def _choose_backend(
     if backend not in BACKENDS:
         raise InputError(f'backend must be one of {BACKENDS}, found {backend!r}')
     if backend == TORCH and providers is not None:
-        raise InputError("providers are onnxruntime's; leave them out or give backend='onnxruntime'")
+        raise InputError(
+            "providers are onnxruntime's; leave them out or give backend='onnxruntime'"
+        )
     return backend
 
 

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmsgdfuse.evaluation.comparison import mean_ranks, paired_differences, ranks
-    from mmsgdfuse.evaluation.functional import METRIC_INFOS, PAPER_METRICS, fusion_metrics
+    from mmsgdfuse.evaluation.functional import (
+        METRIC_INFOS,
+        PAPER_METRICS,
+        fusion_metrics,
+        temporal_difference,
+    )
     from mmsgdfuse.evaluation.metrics import FusionMetric, MMagicMetric
     from mmsgdfuse.evaluation.scoring import score_folders
 
@@ -25,11 +30,12 @@ __all__ = [
     'paired_differences',
     'ranks',
     'score_folders',
+    'temporal_difference',
 ]
 
 _HOMES = {
     'comparison': ('mean_ranks', 'paired_differences', 'ranks'),
-    'functional': ('METRIC_INFOS', 'PAPER_METRICS', 'fusion_metrics'),
+    'functional': ('METRIC_INFOS', 'PAPER_METRICS', 'fusion_metrics', 'temporal_difference'),
     'metrics': ('FusionMetric', 'MMagicMetric'),
     'scoring': ('score_folders',),
 }

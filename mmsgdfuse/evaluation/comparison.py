@@ -87,12 +87,8 @@ def paired_differences(
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    if resamples < 1:
-        raise InputError(f'resamples must be at least 1, found {resamples}')
-    if not 0 < confidence < 1:
-        raise InputError(f'confidence must be within 0..1, found {confidence}')
+    tails = _tails(resamples, confidence)
     draws = _draw(len(scores.images), resamples, seed)
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     pairs = list(combinations(range(len(scores.rows)), 2))
     found = []
     for index, metric in enumerate(scores.metrics):
@@ -115,6 +111,44 @@ def paired_differences(
                     count=len(defined),
                 )
             )
+    return found
+
+
+def _tails(resamples: int, confidence: float) -> list[float]:
+    """The quantiles that an interval is between, of checked settings."""
+    if resamples < 1:
+        raise InputError(f'resamples must be at least 1, found {resamples}')
+    if not 0 < confidence < 1:
+        raise InputError(f'confidence must be within 0..1, found {confidence}')
+    return [(1 - confidence) / 2, (1 + confidence) / 2]
+
+
+def mean_intervals(
+    scores: Scores, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Bootstrap intervals of every mean (percentile method), of the same draws as the differences.
+
+    Args:
+        scores: Values of an evaluation.
+        resamples: Number of times that the images are drawn. Default 10,000.
+        confidence: Share of the resampled means that an interval holds. Default 0.95.
+        seed: Seed of the draws. Default 0.
+
+    Returns:
+        Lower and upper end by metric, by row; NaN twice where no image has a value.
+
+    Raises:
+        InputError: ``resamples`` is below 1 or ``confidence`` not within 0..1.
+    """
+    tails = _tails(resamples, confidence)
+    draws = _draw(len(scores.images), resamples, seed)
+    found: dict[str, dict[str, tuple[float, float]]] = {row: {} for row in scores.rows}
+    for index, metric in enumerate(scores.metrics):
+        means = _resampled_means(scores.values[:, :, index].T, draws)
+        for column, row in enumerate(scores.rows):
+            drawn = means[~np.isnan(means[:, column]), column]
+            low, high = np.quantile(drawn, tails) if len(drawn) else (math.nan, math.nan)
+            found[row][metric] = float(low), float(high)
     return found
 
 

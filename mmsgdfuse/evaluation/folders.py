@@ -81,6 +81,23 @@ def name_methods(arguments: Sequence[str]) -> dict[str, Path]:
     return methods
 
 
+def method_folders(root: Path) -> list[Path]:
+    """The folders of results in a folder, one per method, by name.
+
+    Args:
+        root: Folder that holds them; hidden folders and files beside them are no methods.
+
+    Raises:
+        EvaluationError: It is no folder, or holds none.
+    """
+    if not root.is_dir():
+        raise EvaluationError(f'{root}: is no folder')
+    found = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith('.'))
+    if not found:
+        raise EvaluationError(f'{root}: holds no folder of results; give one folder per method')
+    return found
+
+
 def _by_stem(folder: Path, broken: dict[str, str]) -> dict[str, Path]:
     """The images of a folder by name; links that lead nowhere are noted in ``broken``."""
     try:

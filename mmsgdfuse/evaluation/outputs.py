@@ -14,6 +14,7 @@ from mmsgdfuse.evaluation.exports import (
     means_csv,
 )
 from mmsgdfuse.evaluation.folders import Sample
+from mmsgdfuse.evaluation.leaderboard import leaderboard_page
 from mmsgdfuse.evaluation.plots import write_box_plots
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.staging import staged_folder
@@ -29,6 +30,7 @@ _OWN = (
     'metrics.md',
     'metrics.tex',
     'largest_differences.html',
+    'leaderboard.html',
     'box_plots/*.png',
 )
 
@@ -57,8 +59,13 @@ def write_outputs(
     contrast_images: int = 8,
     digits: int = 3,
     plots: bool = True,
+    title: str = 'Leaderboard',
+    scenes: int = 12,
+    resamples: int = 10_000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> list[Path]:
-    """Writes the tables, values, plots and the page of largest differences.
+    """Writes the tables, values, plots, the leaderboard and the page of largest differences.
 
     All of it is written first, and then takes the place of an earlier evaluation as a whole;
     other files in the folder stay.
@@ -71,11 +78,18 @@ def write_outputs(
         contrast: Two rows and the metric for the page. Default: :func:`default_contrast`.
         contrast_images: Images on that page. Default 8.
         digits: Digits after the point in Markdown and LaTeX. Default 3.
-        plots: Whether to write box plots and the page. Default True.
+        plots: Whether to write box plots and the two pages. Default True.
+        title: Heading of the leaderboard. Default 'Leaderboard'.
+        scenes: Images with pictures on it. Default 12.
+        resamples: Draws of the leaderboard's intervals; give what ``differences`` were found with,
+            and so for the next two. Default 10,000.
+        confidence: Share of the resampled means that an interval holds. Default 0.95.
+        seed: Seed of the draws. Default 0.
 
     Returns:
         The files: ``metrics.csv``, ``per_image.csv``, ``differences.csv``, ``evaluation.json``,
-        ``metrics.md``, ``metrics.tex``, ``box_plots/<metric>.png``, ``largest_differences.html``.
+        ``metrics.md``, ``metrics.tex``, ``box_plots/<metric>.png``, ``largest_differences.html``,
+        ``leaderboard.html``.
 
     Raises:
         InputError: ``contrast`` names what is not part of the evaluation.
@@ -95,6 +109,9 @@ def write_outputs(
         row, other, metric = contrast or default_contrast(scores)
         texts['largest_differences.html'] = contrast_page(
             scores, samples, row, other, metric, contrast_images
+        )
+        texts['leaderboard.html'] = leaderboard_page(
+            scores, differences, samples, title, scenes, digits, resamples, confidence, seed
         )
     with staged_folder(out, _OWN) as stage:
         for name, text in texts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -37,6 +38,8 @@ from mmsgdfuse.evaluation.folders import (
 )
 from mmsgdfuse.evaluation.functional import (
     CONSTANT_RESULT,
+    METRIC_INFOS,
+    FlowAlignment,
     UndefinedMetricWarning,
     fusion_metrics,
     resolve_names,
@@ -240,6 +243,32 @@ def _outcomes(
                 ) from error
 
 
+def add_temporal_differences(samples: list[Sample], scored: dict[str, SampleScores]) -> None:
+    """Adds ``'TD'`` to the values of every frame; NaN for the first.
+
+    Args:
+        samples: The frames; they are taken in the order of their names.
+        scored: Scores by the name of the frame; changed in place.
+
+    Raises:
+        EvaluationError: Frames differ in size, or are too small for optical flow.
+    """
+    before: tuple[np.ndarray, dict[str, np.ndarray]] | None = None
+    for sample in sorted(samples, key=lambda sample: sample.name):
+        images = _SampleImages(sample)
+        _, vis = images.sources()
+        frames = {row: images.result(row) for row in (*BASELINES, *sample.fused)}
+        try:
+            aligned = FlowAlignment(before[0], vis) if before else None
+        except ValueError as error:
+            raise EvaluationError(f'{sample.vis}: {error}') from error
+        for row, frame in frames.items():
+            scored[sample.name].values[row]['TD'] = (
+                aligned.difference(before[1][row], frame) if aligned and before else math.nan
+            )
+        before = vis, frames
+
+
 def _refusal(problems: list[Problem], total: int) -> EvaluationError:
     listed = [problem.message for problem in problems[:_NAMED_PROBLEMS]]
     if len(problems) > len(listed):
@@ -277,7 +306,9 @@ def score_folders(
         ir: Folder of infrared images.
         vis: Folder of visible images.
         fused: Folder of results by method; at least one.
-        names: Metrics, see :func:`~mmsgdfuse.evaluation.functional.fusion_metrics`. Default all.
+        names: Metrics, see :func:`~mmsgdfuse.evaluation.functional.fusion_metrics`. Default all
+            but the costly ones. With ``'TD'`` among them the images are the frames of one video, in
+            the order of their names; the first has no value.
         workers: Number of processes; 0 or 1 computes in this one. Default: one per core.
         cache_dir: Folder in which values are kept and looked up. Default None: no cache.
         keep_going: Whether to leave out, for all methods, images with missing partners or unfit
@@ -305,7 +336,8 @@ def score_folders(
     """
     if not fused:
         raise EvaluationError('no folder of fused images was given')
-    wanted = resolve_names(names)
+    wanted = resolve_names(names, sequences=True)
+    of_images = tuple(name for name in wanted if not METRIC_INFOS[name].of_sequences)
     folders = {method: Path(folder) for method, folder in fused.items()}
     samples, problems = match_folders(Path(ir), Path(vis), folders, pairing)
     total = len(samples) + len(problems)
@@ -319,7 +351,7 @@ def score_folders(
     scored: dict[str, SampleScores] = {}
     warned = False
     # Closing the generator stops the workers, also when an unfit file ends the loop.
-    with closing(_outcomes(samples, wanted, cache, count)) as outcomes:
+    with closing(_outcomes(samples, of_images, cache, count)) as outcomes:
         for done, (sample, outcome) in enumerate(outcomes, start=1):
             if not isinstance(outcome, OSError):
                 scored[sample.name] = outcome
@@ -340,10 +372,14 @@ def score_folders(
 
     images = tuple(sorted(scored))
     rows = (*BASELINES, *folders)
+    if of_images != wanted:
+        add_temporal_differences([s for s in samples if s.name in scored], scored)
     values = np.array(
         [[[scored[i].values[row][n] for n in wanted] for i in images] for row in rows]
     )
     notes = [note for image in images for note in scored[image].notes]
+    if of_images != wanted and problems:
+        notes.append('TD: frames were left out, so that some values are across a gap')
     notes += [
         f'{method}: has results in a lossy format (JPEG, WebP), which lowers MI by about a quarter'
         for method in lossy_methods(samples)

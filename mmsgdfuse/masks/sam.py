@@ -20,8 +20,8 @@ from mmsgdfuse.masks.checkpoints import (
     read_state_dict,
     require_checkpoint,
 )
-from mmsgdfuse.masks.joining import register_in
 from mmsgdfuse.masks.segments import Segment, mask_box
+from mmsgdfuse.registry import MASK_GENERATORS
 from mmsgdfuse.utils.errors import InputError, MissingPackageError
 
 _PRECISIONS = {
@@ -60,7 +60,7 @@ def _as_rgb(image: np.ndarray) -> np.ndarray:
     return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
 
 
-@register_in('MASK_GENERATORS')
+@MASK_GENERATORS.register_module()
 class SAMMaskGenerator(BaseMaskGenerator):
     """Segment Anything (Kirillov et al., ICCV 2023) on infrared and visible images.
 

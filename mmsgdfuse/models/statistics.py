@@ -25,9 +25,7 @@ class Statistics:
         use: Boolean scalar; where it is false, ``given`` is ignored. Default: it is used.
     """
 
-    def __init__(
-        self, images: int, given: Tensor | None = None, use: Tensor | None = None
-    ) -> None:
+    def __init__(self, images: int, given: Tensor | None = None, use: Tensor | None = None) -> None:
         self._images, self._given, self._use = images, given, use
         self._parts: list[Tensor] = []
         self._position = 0

@@ -75,7 +75,7 @@ class SearchOptions:
         min_coverage: Share of the infrared frame, in cells of a tenth of its width, with matches
             that agree. Default 0.2.
         max_uncertainty: Largest ``Registration.uncertainty``, pixels at an infrared width of 640.
-            Default 10.
+            Default 9.
         max_distortion: Largest absolute ``Registration.distortion``. More is no lens: the matches
             lie on things at different distances, which no single transform fits. Default 0.06.
 
@@ -88,7 +88,7 @@ class SearchOptions:
     num_scales: int = 22
     min_matches: int = 60
     min_coverage: float = 0.2
-    max_uncertainty: float = 10.0
+    max_uncertainty: float = 9.0
     max_distortion: float = 0.06
 
     def __post_init__(self) -> None:

@@ -179,9 +179,9 @@ def _trace(graph: FusionGraph, contract: Contract) -> Any:
         'use_statistics': torch.tensor(False),
     }
     image = {0: 'images', 1: 'height', 2: 'width'}
-    axes: dict[str, dict[int, str]] = {
-        name: image for name in ('ir', 'vis', 'mask_ir', 'mask_vis', 'fused', 'preliminary')
-    }
+    axes: dict[str, dict[int, str]] = dict.fromkeys(
+        ('ir', 'vis', 'mask_ir', 'mask_vis', 'fused', 'preliminary'), image
+    )
     axes.update(noise={2: 'noise_height', 3: 'noise_width'}, statistics_out={0: 'images'})
     names = contract.inputs
     file = io.BytesIO()

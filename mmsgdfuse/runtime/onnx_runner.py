@@ -85,9 +85,7 @@ class OnnxRunner:
     def size_divisor(self) -> int:
         return self.contract.size_divisor
 
-    def noise(
-        self, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)
-    ) -> np.ndarray | None:
+    def noise(self, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> np.ndarray | None:
         """See :class:`~mmsgdfuse.runtime.runner.Runner`."""
         draws = range(self.contract.noise_draws)
         if not draws:

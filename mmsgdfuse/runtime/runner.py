@@ -37,9 +37,7 @@ class Runner(Protocol):
     @property
     def size_divisor(self) -> int: ...
 
-    def noise(
-        self, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)
-    ) -> np.ndarray | None:
+    def noise(self, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> np.ndarray | None:
         """The noise of a tile (T, 5, H, W), float32; ``None`` for a model without diffusion."""
 
     def run(

@@ -137,9 +137,7 @@ def image_statistics(runner: Runner, inputs: Mapping[str, np.ndarray]) -> np.nda
     for i, top in enumerate(rows):
         for j, left in enumerate(columns):
             part = runner.noise(size, (top, left))
-            noise[
-                ..., i * size[0] : (i + 1) * size[0], j * size[1] : (j + 1) * size[1]
-            ] = part
+            noise[..., i * size[0] : (i + 1) * size[0], j * size[1] : (j + 1) * size[1]] = part
     return runner.run(sample, noise).statistics
 
 

@@ -14,7 +14,7 @@ from mmsgdfuse.models.fusers.base import to_uint8
 from mmsgdfuse.models.fusers.diffusion_fuser import DiffusionFuser
 from mmsgdfuse.models.fusers.sgdfuse import SGDFuse
 from mmsgdfuse.models.statistics import Statistics, whole_image_statistics
-from mmsgdfuse.runtime.runner import Pass, padded
+from mmsgdfuse.runtime.runner import Pass
 from mmsgdfuse.utils.noise import position_noise
 
 
@@ -38,9 +38,7 @@ class TorchRunner:
     def size_divisor(self) -> int:
         return self.model.data_preprocessor.pad_size_divisor
 
-    def noise(
-        self, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)
-    ) -> np.ndarray | None:
+    def noise(self, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> np.ndarray | None:
         """See :class:`~mmsgdfuse.runtime.runner.Runner`."""
         if not isinstance(self.model, DiffusionFuser):
             return None

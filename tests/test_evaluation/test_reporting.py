@@ -238,7 +238,8 @@ def test_all_outputs_are_written(evaluated, tmp_path):
     names = {path.relative_to(tmp_path / 'out').as_posix() for path in written}
     assert names == {
         'metrics.csv', 'per_image.csv', 'differences.csv', 'evaluation.json', 'metrics.md',
-        'metrics.tex', 'largest_differences.html', 'box_plots/VIF.png', 'box_plots/EN.png',
+        'metrics.tex', 'largest_differences.html', 'leaderboard.html', 'box_plots/VIF.png',
+        'box_plots/EN.png',
     }  # fmt: skip
     assert all(path.stat().st_size > 50 for path in written)
     assert '| bright minus |' in (tmp_path / 'out' / 'metrics.md').read_text()

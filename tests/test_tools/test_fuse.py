@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 
 from mmsgdfuse.apis import FusionInferencer
+from mmsgdfuse.cli import fuse as fuse_command
 from mmsgdfuse.datasets.synthetic import synthetic_scene
 from mmsgdfuse.models.fusers import SGDFuse
 from mmsgdfuse.utils.image_io import read_image, write_image
@@ -18,12 +17,7 @@ from mmsgdfuse.utils.image_io import read_image, write_image
 
 @pytest.fixture(scope='module')
 def tool():
-    path = Path(__file__).resolve().parents[2] / 'tools' / 'fuse.py'
-    spec = importlib.util.spec_from_file_location('tools_fuse', path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for their module
-    spec.loader.exec_module(module)
-    return module
+    return fuse_command
 
 
 @pytest.fixture

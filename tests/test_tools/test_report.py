@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import math
 import re
@@ -45,10 +45,7 @@ randomness = dict(seed=7)
 
 def load_tool():
     """The tool as a module."""
-    spec = importlib.util.spec_from_file_location('report_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module('mmsgdfuse.cli.report')
 
 
 def write_run(folder, entries, config=CONFIG):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -53,10 +53,7 @@ def folder(tmp_path, tiny_weights, monkeypatch):
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('tools_test', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module('mmsgdfuse.cli.test')
 
 
 OPTIONS = ['--cfg-options', 'data_root=data']

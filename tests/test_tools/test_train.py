@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ import cv2
 import pytest
 import torch
 
+from mmsgdfuse.cli import train as train_command
 from mmsgdfuse.datasets.synthetic import synthetic_scene
 from mmsgdfuse.engine.checkpoints import epoch_checkpoints, read_checkpoint
 
@@ -174,11 +174,8 @@ class TestRuns:
 
 @pytest.fixture(scope='module')
 def train():
-    """The tool as a module."""
-    spec = importlib.util.spec_from_file_location('train_tool', TRAIN)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The subcommand as a module."""
+    return train_command
 
 
 class TestArguments:

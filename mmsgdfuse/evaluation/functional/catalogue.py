@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,11 +16,19 @@ from mmsgdfuse.evaluation.functional.correlation import (
     sum_of_correlations_of_differences,
 )
 from mmsgdfuse.evaluation.functional.edges import nabf, qabf
+from mmsgdfuse.evaluation.functional.feature_information import (
+    FMI_FEATURES,
+    feature_mutual_information,
+)
 from mmsgdfuse.evaluation.functional.image import UndefinedMetricWarning, luma_triple
-from mmsgdfuse.evaluation.functional.information import mutual_information
+from mmsgdfuse.evaluation.functional.information import (
+    mutual_information,
+    nonlinear_correlation_information_entropy,
+)
 from mmsgdfuse.evaluation.functional.overshoot import overshoot
+from mmsgdfuse.evaluation.functional.perception import qcb, qcv
 from mmsgdfuse.evaluation.functional.quiet_regions import quiet_region_gain
-from mmsgdfuse.evaluation.functional.similarity import ms_ssim, psnr, ssim
+from mmsgdfuse.evaluation.functional.similarity import ms_ssim, psnr, qy, ssim
 from mmsgdfuse.evaluation.functional.statistics import (
     average_gradient,
     entropy,
@@ -44,6 +53,11 @@ class MetricInfo:
         compute: Maps luma planes (ir, vis, fused) to this value and those found along with it.
         part_of: The metric that this one is a part or another unit of, '' for one of its own.
             A ranking counts only the latter.
+        costly: Whether it takes longer than all those together that are not; such a metric is
+            computed only where it is named.
+        of_sequences: Whether a value belongs to a frame and the one before, not to one image; such
+            a metric has no ``compute`` of its own and is found by
+            :func:`~mmsgdfuse.evaluation.scoring.score_folders` only.
     """
 
     name: str
@@ -52,6 +66,8 @@ class MetricInfo:
     about: str
     compute: _Compute
     part_of: str = ''
+    costly: bool = False
+    of_sequences: bool = False
 
     @property
     def arrow(self) -> str:
@@ -67,6 +83,10 @@ def _against(name: str, function: Callable[..., float]) -> _Compute:
     return lambda ir, vis, fused: {name: function(ir, vis, fused)}
 
 
+def _no_image(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, float]:
+    raise InputError('a temporal metric needs two frames: see temporal_difference')
+
+
 def _information(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, float]:
     nats = mutual_information(ir, vis, fused)
     return {'MI': nats, 'MI_bits': nats / math.log(2)}
@@ -78,6 +98,7 @@ def _fidelity(ir: np.ndarray, vis: np.ndarray, fused: np.ndarray) -> dict[str, f
 
 
 _scd = _against('SCD', sum_of_correlations_of_differences)
+_qncie = _against('QNCIE', nonlinear_correlation_information_entropy)
 _INFOS = (
     MetricInfo('EN', 1, 'bits', 'entropy', _alone('EN', entropy)),
     MetricInfo('SD', 1, 'grey levels', 'standard deviation', _alone('SD', standard_deviation)),
@@ -92,6 +113,12 @@ _INFOS = (
     MetricInfo('MS_SSIM', 1, '', 'mean multi-scale SSIM', _against('MS_SSIM', ms_ssim)),
     MetricInfo('PSNR', 1, 'dB', 'peak 255, mean of the two errors', _against('PSNR', psnr)),
     MetricInfo('Nabf', -1, '', 'edges that no source explains', _against('Nabf', nabf)),
+    MetricInfo(
+        'Qcb', 1, '', 'local contrast that is kept, after a model of the eye', _against('Qcb', qcb)
+    ),
+    MetricInfo('Qcv', -1, '', 'visible differences from the sources', _against('Qcv', qcv)),
+    MetricInfo('Qy', 1, '', 'structural similarity where the sources agree', _against('Qy', qy)),
+    MetricInfo('QNCIE', 1, '', 'nonlinear correlation of the three images', _qncie),
     MetricInfo('QRG', 0, '', 'noise gain in quiet regions', _against('QRG', quiet_region_gain)),
     MetricInfo(
         'Overshoot',
@@ -103,6 +130,20 @@ _INFOS = (
     MetricInfo('VIF_ir', 1, '', 'VIF against the infrared image', _fidelity, part_of='VIF'),
     MetricInfo('VIF_vi', 1, '', 'VIF against the visible image', _fidelity, part_of='VIF'),
     MetricInfo('MI_bits', 1, 'bits', 'MI with logarithms to base 2', _information, part_of='MI'),
+    *(
+        MetricInfo(
+            f'FMI_{feature}',
+            1,
+            '',
+            f'mutual information of the feature {feature!r} in windows',
+            _against(f'FMI_{feature}', partial(feature_mutual_information, feature=feature)),
+            costly=True,
+        )
+        for feature in FMI_FEATURES
+    ),
+    MetricInfo(
+        'TD', -1, 'grey levels', 'change between flow-aligned frames', _no_image, of_sequences=True
+    ),
 )
 
 #: Every metric by name, in the order of the tables.
@@ -115,25 +156,29 @@ CONSTANT_RESULT = 'the fused image is constant'
 PAPER_METRICS = ('EN', 'SD', 'SF', 'MI', 'SCD', 'VIF', 'Qabf')
 
 
-def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
+def resolve_names(names: Iterable[str] | None, sequences: bool = False) -> tuple[str, ...]:
     """Checks metric names and drops repeats.
 
     Args:
-        names: Names out of ``METRIC_INFOS``; None means all of them.
+        names: Names out of ``METRIC_INFOS``; None means all but the costly ones (``FMI_*``)
+            and those of sequences (``TD``).
+        sequences: Whether metrics of sequences may be among them. Default False.
 
     Returns:
         The names, in the order given.
 
     Raises:
         TypeError: ``names`` is a single string.
-        ValueError: A name is unknown, or there is none.
+        ValueError: A name is unknown or of sequences, or there is none.
 
     Examples:
         >>> resolve_names(['VIF', 'EN', 'VIF'])
         ('VIF', 'EN')
     """
     if names is None:
-        return tuple(METRIC_INFOS)
+        return tuple(
+            name for name, info in METRIC_INFOS.items() if not (info.costly or info.of_sequences)
+        )
     if isinstance(names, str):
         raise TypeError(f'names must be a sequence of metric names, found the string {names!r}')
     unique = tuple(dict.fromkeys(names))
@@ -145,6 +190,11 @@ def resolve_names(names: Iterable[str] | None) -> tuple[str, ...]:
             hint = f', did you mean {close[0]!r}?' if close else ''
             raise InputError(
                 f'unknown metric {name!r}{hint} Known metrics: {", ".join(METRIC_INFOS)}'
+            )
+        if METRIC_INFOS[name].of_sequences and not sequences:
+            raise InputError(
+                f'{name} is of a sequence of frames, not of one image: name it for folders of '
+                'frames (score_folders, tools/evaluate.py), or call temporal_difference'
             )
     return unique
 
@@ -182,7 +232,8 @@ def fusion_metrics(
         ir: Infrared image, uint8 (H, W), (H, W, 1) or (H, W, 3) RGB, 0..255.
         vis: Visible image, the same, of the same size.
         fused: Fused image, the same, of the same size.
-        names: Which metrics, out of ``METRIC_INFOS``. None (default) means all.
+        names: Which metrics, out of ``METRIC_INFOS``. None (default) means all but the costly ones
+            (``FMI_*``); one of sequences (``TD``) cannot be among them.
 
     Returns:
         Value by name, in the order of ``names``. An undefined value is NaN: leave it out of a

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +10,10 @@ import numpy as np
 from mmsgdfuse.evaluation.folders import Sample, match_folders
 from mmsgdfuse.utils.image_io import read_infrared, read_visible
 from mmsgdfuse.utils.inline import image_url
+from mmsgdfuse.utils.page import Picture
 from mmsgdfuse.visualization.report.errors import ReportError
 
 SOURCES = ('infrared', 'visible')
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One scene.
-
-    Attributes:
-        name: File name without suffix.
-        width: Width in pixels on disk.
-        height: Height.
-        layers: Data URL by name: 'infrared', 'visible', then each method.
-    """
-
-    name: str
-    width: int
-    height: int
-    layers: dict[str, str]
 
 
 def build_gallery(

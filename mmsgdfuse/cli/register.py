@@ -1,7 +1,7 @@
 """Estimate how the pixels of two cameras correspond, from pairs of a rig that does not move.
 
-    python tools/register.py night/ir night/vis -o rig.yaml --report outputs/register
-    python tools/fuse.py night/ir night/vis --rig rig.yaml -o outputs/night
+    mmsgdfuse register night/ir night/vis -o rig.yaml --report outputs/register
+    mmsgdfuse fuse night/ir night/vis --rig rig.yaml -o outputs/night
 
 The exit code is 0 if a rig was written, 1 if no transform is trusted, and 2 if the command line
 was wrong. docs/cameras.md has all steps.
@@ -32,10 +32,12 @@ from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.text import printable
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def build_parser() -> argparse.ArgumentParser:
+    """The options, and what they mean."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='mmsgdfuse register',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('ir', metavar='IR', help='infrared image, folder, or glob in quotes')
     parser.add_argument('vis', metavar='VIS', help='visible image, folder, or glob in quotes')
@@ -65,13 +67,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--max-uncertainty', type=float, default=defaults.max_uncertainty, metavar='PIXELS',
         help='of the corners, at an infrared width of 640 (default: %(default)s)',
     )  # fmt: skip
-    infrared = parser.add_argument_group('infrared', 'As for tools/fuse.py.')
+    infrared = parser.add_argument_group('infrared', 'As for mmsgdfuse fuse.')
     infrared.add_argument('--scaling', choices=SCALINGS, default='auto')
     infrared.add_argument('--range', type=float, nargs=2, metavar=('LOW', 'HIGH'))
     infrared.add_argument('--polarity', choices=POLARITIES, default='white-hot')
     infrared.add_argument('--palette', default='auto', metavar='NAME')
     infrared.add_argument('--raw', metavar='LAYOUT')
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    return build_parser().parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,7 +111,3 @@ def main(argv: list[str] | None = None) -> int:
         print_error(error)
         return 1 if isinstance(error, RegistrationError) else 2
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -1,31 +1,19 @@
-"""tools/register.py, and what tools/fuse.py and check_pairs.py make of its rig."""
+"""`mmsgdfuse register`, and what fuse and check make of its rig."""
 
 from __future__ import annotations
-
-import importlib.util
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 
+from mmsgdfuse.cli import check as check_command
+from mmsgdfuse.cli import fuse, register
 from mmsgdfuse.datasets.synthetic import synthetic_scene
 from mmsgdfuse.io.images import write_image
 from mmsgdfuse.registration import corner_error, load_rig
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 TRUTH = np.array([[1.55, 0.02, -38.0], [-0.01, 1.55, -27.0], [0, 0, 1.0]])
-
-
-def load(path: str):
-    name = f'tools_{Path(path).stem}'
-    spec = importlib.util.spec_from_file_location(name, TOOLS / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='module')
@@ -45,7 +33,7 @@ def folders(tmp_path_factory):
 def test_from_two_folders_to_fused_images(folders, tmp_path, tiny_weights, capsys):
     rig, ir, vis = tmp_path / 'rig.yaml', str(folders / 'ir'), str(folders / 'vis')
     arguments = [ir, vis, '-o', str(rig), '--report', str(tmp_path / 'report')]
-    assert load('register.py').main(arguments) == 0
+    assert register.main(arguments) == 0
     said = capsys.readouterr().out
     assert 'residual' in said
     assert str(rig) in said
@@ -56,22 +44,37 @@ def test_from_two_folders_to_fused_images(folders, tmp_path, tiny_weights, capsy
     assert sorted(path.name for path in (tmp_path / 'report').iterdir()) == [
         '2_checkerboard.png', '2_edges.png', '4_checkerboard.png', '4_edges.png'
     ]  # fmt: skip
-    assert load('register.py').main(arguments) == 2  # it exists
+    assert register.main(arguments) == 2  # it exists
     assert '--overwrite' in capsys.readouterr().err
     out = tmp_path / 'fused'
-    code = load('fuse.py').main([
+    code = fuse.main([
         ir, vis, '-o', str(out), '--rig', str(rig),
         '--weights', str(tiny_weights), '--device', 'cpu',
     ])  # fmt: skip
     assert code == 0
     assert cv2.imread(str(out / '2.png')).shape == (330, 430, 3)
+    assert not (out / 'aligned').exists()
+    aligned = tmp_path / 'aligned'
+    code = fuse.main([
+        ir, vis, '-o', str(aligned), '--rig', str(rig), '--aligned',
+        '--weights', str(tiny_weights), '--device', 'cpu',
+    ])  # fmt: skip
+    assert code == 0
+    shapes = {
+        folder: cv2.imread(str(aligned / 'aligned' / folder / '2.png'), cv2.IMREAD_UNCHANGED).shape
+        for folder in ('ir', 'vi', 'fused')
+    }
+    assert shapes['vi'] == shapes['fused'] == (*shapes['ir'], 3)
+    assert 200 < shapes['ir'][0] <= 330
+    with pytest.raises(SystemExit):
+        fuse.main([ir, vis, '-o', str(aligned), '--aligned'])
 
 
 def test_what_is_not_trusted_is_no_rig(folders, tmp_path, capsys):
     write_image(tmp_path / 'ir' / '2.png', np.full((240, 320), 9, np.uint8))
     rig = tmp_path / 'rig.yaml'
     arguments = [str(tmp_path / 'ir'), str(folders / 'vis'), '-o', str(rig)]
-    assert load('register.py').main(arguments) == 1
+    assert register.main(arguments) == 1
     captured = capsys.readouterr()
     assert 'no part of the infrared image' in captured.err
     assert '4.png' in captured.err  # left out, and said
@@ -79,7 +82,7 @@ def test_what_is_not_trusted_is_no_rig(folders, tmp_path, capsys):
 
 
 def test_pairs_that_only_look_registered_are_found(tmp_path, capsys):
-    check = load('dataset_converters/check_pairs.py')
+    check = check_command
     for seed, shift in ((2, 0), (4, 7)):
         scene = synthetic_scene(seed, (240, 320))
         write_image(tmp_path / 'ir' / f'{seed}.png', np.roll(scene.ir, shift, axis=1))
