@@ -7,8 +7,8 @@ are imported when a registry first looks for one. From then on mmengine takes ch
 data only (SECURITY.md).
 
 The package itself imports neither torch nor mmengine: :mod:`mmsgdfuse.evaluation`,
-:mod:`mmsgdfuse.io`, :mod:`mmsgdfuse.masks`, :mod:`mmsgdfuse.pairing`, :mod:`mmsgdfuse.registration` and,
-with ONNX Runtime, :mod:`mmsgdfuse.apis` work without them.
+:mod:`mmsgdfuse.io`, :mod:`mmsgdfuse.masks`, :mod:`mmsgdfuse.pairing`,
+:mod:`mmsgdfuse.registration` and, with ONNX Runtime, :mod:`mmsgdfuse.apis` work without them.
 """
 
 from types import ModuleType

@@ -30,7 +30,6 @@ from mmsgdfuse.io import (
 )
 from mmsgdfuse.io.images import write_image
 from mmsgdfuse.masks import BaseMaskGenerator
-from mmsgdfuse.registration import Grid, PairAligner, RigSource, fill_outside
 from mmsgdfuse.runtime.onnx_runner import OnnxRunner, Provider
 from mmsgdfuse.runtime.runner import Runner
 from mmsgdfuse.runtime.tiling import choose_tile, fuse_tiled
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
 
     from mmsgdfuse.apis.torch_model import Restoring
     from mmsgdfuse.models.fusers import BaseFuser
+    from mmsgdfuse.registration import Grid, PairAligner, RigSource
 
 MIN_SIDE = 32
 STUDENT = 'student'
@@ -220,7 +220,11 @@ class FusionInferencer:
             )
         self.value_range = value_range
         self._visible = VisibleReader(visible_bits)
-        self._align = None if rig is None else PairAligner(rig, grid)
+        self._align: PairAligner | None = None
+        if rig is not None:
+            from mmsgdfuse.registration import PairAligner  # scipy.optimize takes half a second
+
+            self._align = PairAligner(rig, grid)
         if seam < 0:
             raise InputError(f'seam must be at least 0 pixels, found {seam}')
         self.seam = seam
@@ -412,7 +416,7 @@ class FusionInferencer:
         return dict(ir=infrared, vis=visible)
 
     def _fuse(self, prepared: list[dict[str, Any]]) -> list[FusionResult]:
-        names = [n for n in ('ir', 'vis', 'mask_ir', 'mask_vis') if n in prepared[0]]
+        names: list[str] = [n for n in ('ir', 'vis', 'mask_ir', 'mask_vis') if n in prepared[0]]
         tile = choose_tile(prepared[0]['img_shape'], self.tile)
         if tile:
             found = [
@@ -448,9 +452,7 @@ def _choose_backend(backend: str | None, weights: Any, providers: Sequence[Provi
     if backend not in BACKENDS:
         raise InputError(f'backend must be one of {BACKENDS}, found {backend!r}')
     if backend == TORCH and providers is not None:
-        raise InputError(
-            "providers are onnxruntime's; leave them out or give backend='onnxruntime'"
-        )
+        raise InputError("providers are onnxruntime's; give backend='onnxruntime' with them")
     return backend
 
 
@@ -496,6 +498,8 @@ def _to_result(
         images[name] = image.copy() if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
     valid = results['valid']
     if valid is not None:
+        from mmsgdfuse.registration import fill_outside
+
         for name in ('fused', 'preliminary'):
             image, other = images[name], images[grid_key]
             if image is not None and other is not None:

@@ -81,6 +81,7 @@ def configure(model: BaseFuser, **options: Any) -> None:
 def build_masks(
     masks: Masks, cache_dir: str | os.PathLike | None
 ) -> list[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """The transforms that a generator, its config or the configs of transforms ask for."""
     if isinstance(masks, BaseMaskGenerator):
         return [GenerateMasks(masks, masks, None if cache_dir is None else Path(cache_dir))]
     transforms = []
@@ -97,6 +98,7 @@ def build_masks(
 def build_masks_of_header(
     masks: Masks, cache_dir: str | os.PathLike | None, weights: object
 ) -> list[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """As :func:`build_masks`, from the header of ``weights``, where any arguments may stand."""
     try:
         return build_masks(masks, cache_dir)
     except (AttributeError, KeyError, TypeError) as error:  # any arguments may stand there
@@ -107,6 +109,7 @@ def build_masks_of_header(
 
 
 def choose_device(device: str | torch.device | None, config: Any) -> torch.device:
+    """As asked, where a given model is, or the GPU if there is one."""
     if device is None and isinstance(config, BaseFuser):
         return device_of(config)
     device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))

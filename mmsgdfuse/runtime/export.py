@@ -190,7 +190,7 @@ def _trace(graph: FusionGraph, contract: Contract) -> Any:
         torch.onnx.export(
             graph,
             tuple(example[name] for name in names),
-            file,
+            file,  # type: ignore[arg-type]
             input_names=names,
             output_names=contract.outputs,
             dynamic_axes={n: a for n, a in axes.items() if n in (*names, *contract.outputs)},

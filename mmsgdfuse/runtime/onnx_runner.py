@@ -110,6 +110,7 @@ class OnnxRunner:
         if self.contract.noise_draws:
             if noise is None:
                 noise = self.noise(padded(shape, self.size_divisor))
+            assert noise is not None
             own = np.zeros((1, self.contract.statistics), np.float32)
             feed['noise'] = noise
             feed['statistics'] = own if statistics is None else statistics
