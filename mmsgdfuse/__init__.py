@@ -31,6 +31,7 @@ require_on_import(
         'mmsgdfuse.evaluation.cross_validation': _TORCH_AND_STACK,
         'mmsgdfuse.evaluation.downstream': _TORCH_AND_STACK,
         'mmsgdfuse.evaluation.metrics': ('torch', 'mmengine'),
+        'mmsgdfuse.masks.sam': _TORCH_AND_STACK,
         'mmsgdfuse.models': ('torch', 'mmengine'),
         'mmsgdfuse.registry': ('torch', 'mmengine'),
         'mmsgdfuse.runtime.export': _TORCH_AND_STACK,

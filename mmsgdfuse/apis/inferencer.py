@@ -160,7 +160,7 @@ class FusionInferencer:
         providers: Execution providers of ONNX Runtime, the preferred one first. Default: the
             CPU's.
         tile: Side, in pixels, of the tiles in which an image is fused, a multiple of 32; 0 fuses
-            whole images. Default: 1024 for images of more than 2.5 million pixels.
+            whole images. Default: 768 for images of more than 2.5 million pixels.
         seam: With a rig, pixels over which the fused image passes into that of one camera alone,
             at the border of what both see. Default 24.
 

@@ -113,9 +113,9 @@ def export_onnx(
         FileNotFoundError: There are no such weights.
         InputError: The suffix is another one, or the model is one whose inference is no single
             pass: only students and SGDFuse in the ``features`` mode are exported.
-        MissingPackageError: onnx or onnxscript is missing.
+        MissingPackageError: onnx is missing.
     """
-    require('mmsgdfuse.runtime.export', 'onnx', 'onnxscript')
+    require('mmsgdfuse.runtime.export', 'onnx')
     path = Path(path)
     if path.suffix != '.onnx':
         raise InputError(f'{path}: an exported model is written as *.onnx')

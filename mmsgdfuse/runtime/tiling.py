@@ -15,11 +15,11 @@ from mmsgdfuse.runtime.runner import Runner, padded
 from mmsgdfuse.utils.errors import InputError
 
 WHOLE = 2_500_000  # pixels up to which an image is fused in one pass
-TILE = 1024  # side of a tile without its overlap
+TILE = 768  # side of a tile without its overlap
 _ALIGNMENT = 32  # tiles begin where the networks' grids of all levels begin
 _OVERLAP = {False: 96, True: 256}  # by whether the model computes statistics over the image
 _SAMPLE = 3  # patches of the sample along each side
-_PATCH = 480  # their side
+_PATCH = 416  # their side
 
 
 class Tile(NamedTuple):
