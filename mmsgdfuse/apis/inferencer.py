@@ -32,7 +32,7 @@ from mmsgdfuse.io.images import write_image
 from mmsgdfuse.masks import BaseMaskGenerator
 from mmsgdfuse.runtime.onnx_runner import OnnxRunner, Provider
 from mmsgdfuse.runtime.runner import Runner
-from mmsgdfuse.runtime.tiling import choose_tile, fuse_tiled
+from mmsgdfuse.runtime.tiling import WHOLE, choose_tile, fuse_tiled
 from mmsgdfuse.utils.assets import (
     DEFAULT_ONNX,
     DEFAULT_WEIGHTS,
@@ -70,7 +70,8 @@ class FusionResult:
         preliminary: Stage I image F1, uint8 (H, W, 3); ``None`` if the model makes none.
         mask_ir: Infrared mask, float32 (H, W) in [0, 1]; ``None`` if there was none.
         mask_vis: Visible mask in the same form.
-        ir: Infrared image as it was fused, uint8 (H, W, 1).
+        ir: Infrared image as it was fused, uint8 (H, W, 1). Of more than 2.5 million pixels, it
+            and ``vis`` may be the caller's own arrays.
         vis: Visible image as it was fused, uint8 (H, W, 3).
         ir_mapping: How the infrared values became grey levels; its ``low`` and ``high`` given as
             ``reading=dict(range=(low, high))`` reproduce the picture.
@@ -495,7 +496,11 @@ def _to_result(
     for name in ('ir', 'vis'):
         image = results[name]
         # rint makes 8-bit integers half-precision numbers, which is slow
-        images[name] = image.copy() if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
+        if image.dtype != np.uint8:
+            image = np.rint(image).astype(np.uint8)
+        elif image.shape[0] * image.shape[1] <= WHOLE:
+            image = image.copy()
+        images[name] = image
     valid = results['valid']
     if valid is not None:
         from mmsgdfuse.registration import fill_outside

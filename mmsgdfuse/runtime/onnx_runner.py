@@ -15,6 +15,8 @@ from mmsgdfuse.utils.compat import require
 from mmsgdfuse.utils.errors import InputError
 from mmsgdfuse.utils.noise import position_noise
 
+_KEPT = 640 * 512  # pixels of an image whose buffers are kept for the next one
+
 Provider = str | tuple[str, dict[str, Any]]
 
 
@@ -75,6 +77,10 @@ class OnnxRunner:
                 'export it again'
             )
         self.providers = self._session.get_providers()
+        # large images of several sizes would each leave their buffers behind
+        self._tile_options = onnxruntime.RunOptions()
+        if self.providers == ['CPUExecutionProvider']:
+            self._tile_options.add_run_config_entry('memory.enable_memory_arena_shrinkage', 'cpu:0')
         self.seed = self.contract.seed if seed is None else seed
 
     @property
@@ -115,7 +121,9 @@ class OnnxRunner:
             feed['noise'] = noise
             feed['statistics'] = own if statistics is None else statistics
             feed['use_statistics'] = np.array(statistics is not None)
-        outputs = dict(zip(self.contract.outputs, self._session.run(None, feed)))
+        options = self._tile_options if shape[0] * shape[1] > _KEPT else None
+        found_now = self._session.run(None, feed, options)
+        outputs = dict(zip(self.contract.outputs, found_now))
         found = outputs.pop('statistics_out', np.zeros((len(inputs['ir']), 0), np.float32))
         return Pass(outputs, found)
 

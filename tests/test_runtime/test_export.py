@@ -8,6 +8,8 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import REAL_DATA
+from test_import_cost import WITHOUT_TORCH
 
 from mmsgdfuse.apis import (
     DEFAULT_WEIGHTS,
@@ -19,8 +21,6 @@ from mmsgdfuse.apis import (
 from mmsgdfuse.datasets.synthetic import synthetic_scene
 from mmsgdfuse.utils.assets import DEFAULT_ONNX, STUDENT_ONNX
 from mmsgdfuse.utils.errors import InputError
-from tests.conftest import REAL_DATA
-from tests.test_import_cost import WITHOUT_TORCH
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
