@@ -4,9 +4,10 @@
     python benchmarks/benchmark_speed.py --require 20 --require-student 15 --require-memory 2
 
 All are timed in one run, one after the other in each round: the shipped model's `features` mode and
-the student, each by torch and by ONNX Runtime where that is installed, from two arrays to the fused one, masks included; and the full-size U-Net with random
-weights, which cost the same, once for each diffusion time that the paper reads, without masks,
-Stage I and head. Peak memory is the resident set of a process of its own that fuses one large pair.
+the student, each by torch and by ONNX Runtime where that is installed, from two arrays to the fused
+one, masks included; and the full-size U-Net with random weights, which cost the same, once for each
+diffusion time that the paper reads, without masks, Stage I and head. Peak memory is the resident
+set of a process of its own that fuses one large pair.
 """
 
 from __future__ import annotations
