@@ -21,6 +21,7 @@ from mmsgdfuse.version import __version__
 # the list, so that the help comes at once.
 SUBCOMMANDS = {
     'fuse': 'Fuse infrared and visible images.',
+    'video': 'Fuse videos, cameras, streams or sequences of images.',
     'register': 'Estimate how the pixels of two cameras correspond.',
     'masks': 'Compute masks of folders of images.',
     'check': 'Check image pairs and list every fault.',
