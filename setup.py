@@ -10,7 +10,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 # `train` is what both stacks share; an extra may name others of this package
 STACKS = ('train', 'openmmlab', 'lite', 'downstream', 'onedl', 'onedl-downstream')
-OPTIONAL = (*STACKS, 'onnx', 'sam', 'tensorboard', 'video', 'tests', 'checks')
+OPTIONAL = (*STACKS, 'onnx', 'export', 'sam', 'tensorboard', 'video', 'tests', 'checks')
 
 
 class BuildWithConfigs(build_py):
