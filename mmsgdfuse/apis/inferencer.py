@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -40,7 +40,8 @@ from mmsgdfuse.utils.assets import (
     STUDENT_WEIGHTS,
 )
 from mmsgdfuse.utils.compat import require
-from mmsgdfuse.utils.errors import InputError
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
+from mmsgdfuse.utils.threads import map_ahead
 
 if TYPE_CHECKING:
     import torch
@@ -333,8 +334,12 @@ class FusionInferencer:
         return self._fuse([self._prepare(ir, vis, mask_ir, mask_vis)])[0]
 
     def batch(
-        self, pairs: Iterable[Sequence[MaskSource]], batch_size: int = 1
-    ) -> Iterator[FusionResult]:
+        self,
+        pairs: Iterable[Sequence[MaskSource]],
+        batch_size: int = 1,
+        on_error: Literal['raise', 'yield'] = 'raise',
+        prefetch: int = 0,
+    ) -> Generator[Any, None, None]:
         """Fuse many pairs, one result at a time, so that they need not fit into memory.
 
         Args:
@@ -342,23 +347,54 @@ class FusionInferencer:
             batch_size: Most pairs per pass through the network, which pays on a GPU only.
                 Neighbours of equal size share a pass; arithmetic in another order may then
                 move a grey level by one against a pair fused alone. Default 1.
+            on_error: ``'raise'`` (default), or ``'yield'``: a pair that cannot be used gives its
+                error in place of a result, and the rest goes on.
+            prefetch: How many pairs a thread reads and makes masks of ahead. Default 0.
+
+        Yields:
+            :class:`FusionResult` per pair, in order; with ``on_error='yield'`` or the error.
 
         Raises:
-            ValueError: ``batch_size`` is below 1. Otherwise as for a call.
+            ValueError: An argument is not valid. Otherwise as for a call.
         """
         if batch_size < 1:
             raise InputError(f'batch_size must be at least 1, found {batch_size}')
+        if on_error not in ('raise', 'yield'):
+            raise InputError(f"on_error must be 'raise' or 'yield', found {on_error!r}")
+
+        def prepare(pair: Sequence[MaskSource]) -> dict[str, Any] | Exception:
+            try:
+                return self._prepare(*pair)
+            except (MMSGDFuseError, OSError) as error:
+                if on_error == 'raise':
+                    raise
+                return error
+
         waiting: list[dict[str, Any]] = []
-        for pair in pairs:
-            prepared = self._prepare(*pair)
+        for prepared in map_ahead(prepare, pairs, prefetch):
             if waiting and (
-                len(waiting) == batch_size or waiting[0]['img_shape'] != prepared['img_shape']
+                len(waiting) == batch_size
+                or isinstance(prepared, Exception)
+                or waiting[0]['img_shape'] != prepared['img_shape']
             ):
-                yield from self._fuse(waiting)
+                yield from self._fuse_or_error(waiting, on_error)
                 waiting = []
-            waiting.append(prepared)
+            if isinstance(prepared, Exception):
+                yield prepared
+            else:
+                waiting.append(prepared)
         if waiting:
-            yield from self._fuse(waiting)
+            yield from self._fuse_or_error(waiting, on_error)
+
+    def _fuse_or_error(self, prepared: list[dict[str, Any]], on_error: str) -> list[Any]:
+        try:
+            return list(self._fuse(prepared))
+        except (MMSGDFuseError, RuntimeError) as error:
+            # torch's class, which has a name without importing torch
+            expected = isinstance(error, MMSGDFuseError) or 'OutOfMemory' in type(error).__name__
+            if on_error == 'raise' or not expected:
+                raise
+            return [error] * len(prepared)
 
     def _prepare(
         self, ir: Any, vis: Any, mask_ir: MaskSource = None, mask_vis: MaskSource = None

@@ -29,6 +29,7 @@ SUBCOMMANDS = {
     'test': 'Test a checkpoint on a data set.',
     'evaluate': 'Score folders of fused images.',
     'report': 'Write one page about a run.',
+    'export': 'Write a model as ONNX, to run without torch.',
     'info': 'Show versions, devices, weights and what is optional.',
 }
 _EPILOG = (
