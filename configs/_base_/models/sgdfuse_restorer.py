@@ -6,6 +6,5 @@ denoiser = dict(
     num_res_blocks=2,
     patch_size=2,
 )
-schedule = dict(
-    type='LinearNoiseSchedule', num_train_timesteps=1000, beta_start=1e-6, beta_end=1e-2
-)
+# Inference starts from pure noise, so training must end there: this schedule's last level is 0.00005
+schedule = dict(type='CosineNoiseSchedule', num_train_timesteps=1000)
