@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from mmsgdfuse.utils.errors import MissingPackageError
 from mmsgdfuse.version import __version__
 
 # Name and summary of each module of this package that is a subcommand. Nothing is imported for
@@ -52,7 +53,10 @@ class ParserCommand(click.Command):
 
     @property
     def module(self) -> ModuleType:
-        return importlib.import_module(f'mmsgdfuse.cli.{self.name}')
+        try:
+            return importlib.import_module(f'mmsgdfuse.cli.{self.name}')
+        except MissingPackageError as error:
+            raise click.UsageError(str(error)) from error
 
     def get_help(self, ctx: click.Context) -> str:
         return self.module.build_parser().format_help()

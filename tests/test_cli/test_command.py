@@ -98,3 +98,14 @@ def test_scripts_by_path_and_the_module_are_the_command(repository):
             text=True,
         )
         assert said.stdout.startswith('usage: mmsgdfuse fuse')
+
+
+def test_what_a_light_install_lacks_is_one_line():
+    code = (
+        'import sys\nfor name in ("torch", "mmengine", "mmcv"): sys.modules[name] = None\n'
+        'from mmsgdfuse.cli import main\nmain(["train", "config.py"])'
+    )
+    found = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert found.returncode == 2
+    assert 'Traceback' not in found.stderr
+    assert "pip install 'mmsgdfuse[openmmlab]'" in ' '.join(found.stderr.split())
