@@ -171,7 +171,8 @@ def test_a_bug_shows_its_traceback(main, arguments, monkeypatch):
 def test_ctrl_c_is_one_line(arguments, folders, tmp_path, repository):
     for root in folders.values():
         image = (root / '00000N.png').read_bytes()
-        for number in range(100, 700):
+        # enough that the run is not over before the signal comes
+        for number in range(100, 2500):
             (root / f'{number}.png').write_bytes(image)
             # all of them differ, so that the cache holds none
             with (root / f'{number}.png').open('ab') as file:
@@ -183,7 +184,7 @@ def test_ctrl_c_is_one_line(arguments, folders, tmp_path, repository):
     )
     deadline = time.monotonic() + 180
     while not list((tmp_path / 'cache').glob('*/*.json')) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=180)
     assert process.returncode == 130
