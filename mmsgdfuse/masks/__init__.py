@@ -16,6 +16,7 @@ from mmsgdfuse.masks.checkpoints import (
 )
 from mmsgdfuse.masks.composers import build_composer, labels, salience, score, union
 from mmsgdfuse.masks.contrast import centre_surround
+from mmsgdfuse.masks.openmmlab import MMDetMaskGenerator, MMSegMaskGenerator
 from mmsgdfuse.masks.saliency import ThermalVisualSaliency
 from mmsgdfuse.masks.sam import SAMMaskGenerator
 from mmsgdfuse.masks.segments import (
@@ -28,16 +29,20 @@ from mmsgdfuse.masks.segments import (
 )
 from mmsgdfuse.masks.semantic import label_segments
 from mmsgdfuse.masks.sheet import contact_sheet
+from mmsgdfuse.masks.transformers_sam import TransformersSAMMaskGenerator
 
 __all__ = [
     'SAM_CHECKPOINTS',
     'BaseMaskGenerator',
     'CachedMaskGenerator',
     'CheckpointError',
+    'MMDetMaskGenerator',
+    'MMSegMaskGenerator',
     'MaskCache',
     'SAMMaskGenerator',
     'Segment',
     'ThermalVisualSaliency',
+    'TransformersSAMMaskGenerator',
     'add_contrast',
     'as_luma',
     'build_composer',
