@@ -15,7 +15,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model.utils import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmsgdfuse.masks.base import BaseMaskGenerator
@@ -184,12 +184,12 @@ class _OpenMMLabMaskGenerator(BaseMaskGenerator):
     def _predict(self, image: np.ndarray) -> Any:
         """The package's data sample of one image, (H, W) or RGB (H, W, 3)."""
         model = self.model
-        init_default_scope(self.package)
         if image.ndim == 2:
             image = np.repeat(image[..., None], 3, axis=2)
         # both packages read files as BGR
-        data = self._pipeline(dict(img=np.ascontiguousarray(image[..., ::-1]), img_id=0))
-        return model.test_step(pseudo_collate([data]))[0]
+        with DefaultScope.overwrite_default_scope(self.package):
+            data = self._pipeline(dict(img=np.ascontiguousarray(image[..., ::-1]), img_id=0))
+            return model.test_step(pseudo_collate([data]))[0]
 
 
 @MASK_GENERATORS.register_module()

@@ -2,6 +2,8 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmsgdfuse.masks import MMDetMaskGenerator, MMSegMaskGenerator
 from mmsgdfuse.registry import MASK_GENERATORS
@@ -40,12 +42,13 @@ def test_mmseg_matches_the_library(image, tmp_path):
     torch.manual_seed(0)
     generator = MMSegMaskGenerator(FCN, class_names=['road', 'person', 'car'], score_thr=0)
     model = generator.model
-    from mmengine.config import Config
 
     model.cfg = Config(
         dict(test_pipeline=[dict(type='LoadImageFromFile'), dict(type='PackSegInputs')])
     )
-    expected = apis.inference_model(model, image[..., ::-1].copy()).pred_sem_seg.data[0].numpy()
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        library = apis.inference_model(model, image[..., ::-1].copy())
+    expected = library.pred_sem_seg.data[0].numpy()
     for name in np.unique(expected):
         only = MMSegMaskGenerator(FCN, classes=[int(name)], score_thr=0)
         only.__dict__['model'] = model
@@ -68,12 +71,12 @@ def test_mmdet_matches_the_library(image):
     generator = MMDetMaskGenerator(SOLO, score_thr=0)
     model = generator.model
     from mmengine.dataset import Compose
-    from mmengine.registry import DefaultScope
 
     with DefaultScope.overwrite_default_scope('mmdet'):
         pipeline = Compose(
             [dict(type='mmdet.LoadImageFromNDArray'), dict(type='mmdet.PackDetInputs')]
         )
+    model.cfg = Config(dict())
     found = apis.inference_detector(model, image[..., ::-1].copy(), test_pipeline=pipeline)
     expected = found.pred_instances
     masks = [m.numpy().astype(bool) for m in expected.masks if m.any()]

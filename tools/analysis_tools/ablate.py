@@ -4,8 +4,11 @@
     python tools/analysis_tools/ablate.py data/MSRS/dev --only wo-diffusion wo-hfah --amp
     python tools/analysis_tools/ablate.py data/MSRS/dev --epochs preliminary=4 diffusion=8 fusion=6
 
+    python tools/analysis_tools/ablate.py data/MSRS/dev --mask-sources none embedded segmentation
+
 All are trained with the recipe's seed, data and schedule, and the recipe itself beside them as
-`full`. Ablations whose configs agree up to the end of a phase share what it trained. The same
+`full`. With `--mask-sources` nothing is trained: the shipped model fuses with masks of each source.
+Ablations whose configs agree up to the end of a phase share what it trained. The same
 command again goes on where it was stopped.
 """
 
@@ -21,7 +24,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from mmengine.config import Config, DictAction
 from rich.console import Console
 from rich.markup import escape
@@ -30,11 +35,13 @@ from rich.progress import track
 from mmsgdfuse.apis import FusionInferencer
 from mmsgdfuse.apis.recipe import Recipe
 from mmsgdfuse.apis.sources import ImagePair, find_sources
+from mmsgdfuse.datasets.downstream.boxes import Box, read_yolo
 from mmsgdfuse.engine import Phase, latest_checkpoint, mixed_precision, plan_phases, run_phases
 from mmsgdfuse.evaluation.cache import default_cache_dir
 from mmsgdfuse.evaluation.comparison import paired_differences
 from mmsgdfuse.evaluation.exports import to_csv, to_json
 from mmsgdfuse.evaluation.folders import EvaluationError, match_folders
+from mmsgdfuse.evaluation.functional import fusion_metrics, region_contrast
 from mmsgdfuse.evaluation.outputs import write_outputs
 from mmsgdfuse.evaluation.scores import Scores
 from mmsgdfuse.evaluation.scoring import score_folders
@@ -43,7 +50,7 @@ from mmsgdfuse.utils.cli import add_config_options
 from mmsgdfuse.utils.config import merge_options
 from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.files import write_text
-from mmsgdfuse.utils.image_io import write_image
+from mmsgdfuse.utils.image_io import read_infrared, read_visible, write_image
 from mmsgdfuse.utils.profiling import count_parameters
 from mmsgdfuse.utils.setup_env import register_all_modules
 
@@ -51,6 +58,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 ABLATIONS = sorted(path.stem for path in (CONFIGS / 'ablations').glob('*.py'))
 FULL = 'full'
 RECIPE_VARIABLE = 'MMSGDFUSE_RECIPE'
+METRICS = ('SCD', 'VIF', 'Qabf')
+SHOWN = ('person', 'car')
 _SECONDS = 'seconds.json'
 
 
@@ -106,6 +115,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--step', type=int, default=1, help='fuse every STEPth pair (default: all of them)'
+    )
+    parser.add_argument(
+        '--mask-sources',
+        nargs='+',
+        metavar='SOURCE',
+        help='fuse with the shipped weights and masks of: none, embedded, a folder of class ids '
+        '(a path, or a name in FOLDER such as masks_mfnet), or a config file with a mask '
+        'generator as `generator`',
     )
     parser.add_argument('--device', help='that fuses (default: the GPU if there is one)')
     training = parser.add_argument_group('training')
@@ -329,6 +346,75 @@ def write_tables(args: argparse.Namespace, planned: list[Ablation], scores: Scor
     return text
 
 
+def mask_source(name: str, folder: Path) -> dict[str, Any] | None:
+    """The masks of one of ``--mask-sources``; None are the shipped ones.
+
+    Raises:
+        InputError: There is no such source.
+    """
+    if name == 'embedded':
+        return None
+    if name == 'none':
+        return dict(type='DropMask')
+    if name.endswith('.py') and Path(name).is_file():
+        return Config.fromfile(name).generator.to_dict()
+    for labels in (folder / name, Path(name)):
+        if labels.is_dir():
+            return dict(type='LoadSemanticMasks', folder=str(labels))
+    raise InputError(
+        f'--mask-sources {name}: no such folder of class ids or config; give none, embedded, a '
+        'folder, or a config with `generator`'
+    )
+
+
+def contrasts(
+    pair: ImagePair, boxes: list[Box], fused: np.ndarray
+) -> list[tuple[int, float, bool]]:
+    """Of each box the class, the fused contrast in grey levels, and whether neither source has more."""
+    places = [(box.x, box.y, box.width, box.height) for box in boxes]
+    sources = [read_infrared(pair.ir), read_visible(pair.vis)]
+    values = np.array([region_contrast(image, places) for image in (fused, *sources)])
+    return [
+        (box.label, own, own >= max(ir, vis))
+        for box, (own, ir, vis) in zip(boxes, values.T)
+        if not np.isnan((own, ir, vis)).any()
+    ]
+
+
+def compare_sources(args: argparse.Namespace, pairs: list[ImagePair]) -> str:
+    """The table of ``--mask-sources``, in Markdown.
+
+    Raises:
+        InputError: A source or the labels cannot be read.
+    """
+    classes = ('person', 'bicycle', 'car')
+    head = ['masks', *METRICS, *(f'{c}: {x}' for c in SHOWN for x in ('contrast', 'kept'))]
+    rows = [head, ['---', *['---:'] * (len(head) - 1)]]
+    plans = {name: mask_source(name, args.folder) for name in args.mask_sources}
+    for name, masks in plans.items():
+        inferencer = FusionInferencer(device=args.device, masks=masks)
+        scores, found = [], []
+        for pair in track(pairs, escape(f'fusing with {name}'), transient=True):
+            result = inferencer(pair.ir, pair.vis)
+            scores.append(fusion_metrics(result.ir, result.vis, result.fused, METRICS))
+            labels = args.folder / 'labels' / f'{pair.name}.txt'
+            if labels.is_file():
+                boxes, faults = read_yolo(labels, classes, result.fused.shape[:2])
+                if faults:
+                    raise InputError('\n'.join(str(fault) for fault in faults))
+                found += contrasts(pair, boxes, result.fused)
+        row = [name, *(f'{np.mean([s[metric] for s in scores]):.3f}' for metric in METRICS)]
+        for shown in SHOWN:
+            of_class = [(own, kept) for label, own, kept in found if classes[label] == shown]
+            means = np.mean(of_class, axis=0) if of_class else (np.nan, np.nan)
+            row += [f'{means[0]:.1f}', f'{means[1]:.0%}' if of_class else '-']
+        rows.append(row)
+    table = '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    text = f'Written by `{shlex.join(sys.argv)}`, {len(pairs)} pairs.\n\n{table}\n'
+    write_text(args.out / 'mask_sources.md', text)
+    return text
+
+
 def main(argv: list[str] | None = None) -> int:
     """Train, fuse, score."""
     args = parse_args(argv)
@@ -336,6 +422,9 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     try:
         pairs = pairs_in(args.folder)[:: args.step]
+        if args.mask_sources:
+            console.print(compare_sources(args, pairs))
+            return 0
         planned = plan(args)
     except (MMSGDFuseError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
