@@ -20,7 +20,7 @@ SOLO = dict(
         num_grids=[12, 10, 8, 6, 4], loss_mask=dict(type='DiceLoss', use_sigmoid=True),
         loss_cls=dict(type='FocalLoss', use_sigmoid=True),
     ),
-    test_cfg=dict(nms_pre=50, score_thr=0.0, mask_thr=0.4, filter_thr=0.0, kernel='gaussian', sigma=2.0, max_per_img=20),
+    test_cfg=dict(nms_pre=50, score_thr=0.0, mask_thr=0.01, filter_thr=0.0, kernel='gaussian', sigma=2.0, max_per_img=20),
 )  # fmt: skip
 FCN = dict(
     type='EncoderDecoder',
