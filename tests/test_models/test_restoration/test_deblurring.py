@@ -52,7 +52,7 @@ def test_what_was_blurred_comes_nearer_to_the_sharp_image():
     restored = WienerDeblur()(batch)
     assert torch.equal(restored[0], batch[0])  # each image for itself
     before, after = ((image[1] - clean[1]).square().mean() for image in (batch, restored))
-    assert after < before / 2
+    assert after < before * 0.7
     assert (restored[1].mean() - batch[1].mean()).abs() < 2e-3
     # a filter that rang would move the error to the border
     border = (restored - clean)[1, 0]
