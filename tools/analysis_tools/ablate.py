@@ -370,7 +370,7 @@ def mask_source(name: str, folder: Path) -> dict[str, Any] | None:
 def contrasts(
     pair: ImagePair, boxes: list[Box], fused: np.ndarray
 ) -> list[tuple[int, float, bool]]:
-    """Of each box the class, the fused contrast in grey levels, and whether neither source has more."""
+    """Of each box its class, its contrast when fused, and whether no source has more."""
     places = [(box.x, box.y, box.width, box.height) for box in boxes]
     sources = [read_infrared(pair.ir), read_visible(pair.vis)]
     values = np.array([region_contrast(image, places) for image in (fused, *sources)])
