@@ -10,7 +10,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 # `train` is what both stacks share; an extra may name others of this package
 STACKS = ('train', 'openmmlab', 'lite', 'downstream', 'onedl', 'onedl-downstream')
-OPTIONAL = (*STACKS, 'onnx', 'sam', 'tensorboard', 'tests', 'checks')
+OPTIONAL = (*STACKS, 'onnx', 'export', 'sam', 'tensorboard', 'video', 'tests', 'checks')
 
 
 class BuildWithConfigs(build_py):
@@ -27,6 +27,7 @@ class BuildWithConfigs(build_py):
             target = Path(self.build_lib, 'mmsgdfuse', '.mim', folder)
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(ROOT / folder, target, ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copy(ROOT / 'model-index.yml', Path(self.build_lib, 'mmsgdfuse', '.mim'))
 
 
 def requirements(name: str) -> list[str]:

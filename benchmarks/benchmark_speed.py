@@ -4,9 +4,10 @@
     python benchmarks/benchmark_speed.py --require 20 --require-student 15 --require-memory 2
 
 All are timed in one run, one after the other in each round: the shipped model's `features` mode and
-the student, from two arrays to the fused one, masks included; and the full-size U-Net with random
-weights, which cost the same, once for each diffusion time that the paper reads, without masks,
-Stage I and head. Peak memory is the resident set of a process of its own that fuses one large pair.
+the student, each by torch and by ONNX Runtime where that is installed, from two arrays to the fused
+one, masks included; and the full-size U-Net with random weights, which cost the same, once for each
+diffusion time that the paper reads, without masks, Stage I and head. Peak memory is the resident
+set of a process of its own that fuses one large pair.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -26,6 +28,8 @@ from mmsgdfuse.apis import STUDENT_WEIGHTS, FusionInferencer
 from mmsgdfuse.apis.recipe import Recipe
 from mmsgdfuse.datasets.synthetic import synthetic_scene
 from mmsgdfuse.models.fusers import SGDFuse
+from mmsgdfuse.runtime.onnx_runner import OnnxRunner
+from mmsgdfuse.utils.assets import DEFAULT_ONNX, STUDENT_ONNX
 from mmsgdfuse.utils.files import write_text
 from mmsgdfuse.utils.profiling import (
     Memory,
@@ -100,31 +104,46 @@ def paper_passes(config: str, size: tuple[int, int]) -> Callable[[], None]:
     return run
 
 
-def fuse_scene(weights: str | None, mode: str, size: tuple[int, int]) -> Callable[[], object]:
+def fuse_scene(
+    weights: str | None, mode: str, size: tuple[int, int], threads: int
+) -> Callable[[], object]:
     """From two arrays to the fused one, and all that lies between."""
-    inferencer = FusionInferencer(weights=weights, mode=mode, device='cpu')
+    if weights is not None and weights.endswith('.onnx'):
+        inferencer = FusionInferencer(weights=weights, mode=mode)
+        inferencer.runner = OnnxRunner(weights, threads=threads)
+    else:
+        inferencer = FusionInferencer(weights=weights, mode=mode, device='cpu')
     scene = synthetic_scene(seed=0, size=size[::-1])
     return lambda: inferencer(scene.ir, scene.vis)
 
 
 def peak_memory(weights: str | None, mode: str, size: tuple[int, int], threads: int) -> Memory:
     set_threads(threads)
-    return measure_memory(fuse_scene(weights, mode, size))
+    return measure_memory(fuse_scene(weights, mode, size, threads))
 
 
 def measure(args: argparse.Namespace) -> dict[str, dict]:
     """By row: ``seconds``, and for what fuses ``ratio`` to the passes and ``memory``."""
-    fusers = {'features': args.weights}
+    fusers = {'features': (args.weights, 'features')}
     if Path(args.student).is_file():
-        fusers['student'] = args.student
+        fusers['student'] = (args.student, 'student')
+    if find_spec('onnxruntime'):
+        fusers['features, onnxruntime'] = (str(DEFAULT_ONNX), 'features')
+        fusers['student, onnxruntime'] = (str(STUDENT_ONNX), 'student')
     size = tuple(args.size)
-    functions = [fuse_scene(weights, mode, size) for mode, weights in fusers.items()]
+    functions = [fuse_scene(weights, mode, size, args.threads) for weights, mode in fusers.values()]
     functions.append(paper_passes(args.paper, size))
     times = time_in_turn(functions, args.repeats, args.budget)
     rows = {name: dict(seconds=Spread.of(own)) for name, own in zip([*fusers, PASSES], times)}
-    for own, (mode, weights) in zip(times, fusers.items()):
-        rows[mode]['ratio'] = Spread.of([slow / fast for slow, fast in zip(times[-1], own)])
-        rows[mode]['memory'] = in_fresh_process(
+    for own, (name, (weights, mode)) in zip(times, fusers.items()):
+        rows[name]['ratio'] = Spread.of([slow / fast for slow, fast in zip(times[-1], own)])
+        if not name.endswith('onnxruntime'):
+            beside = times[list(fusers).index(name)]
+            twin = f'{name}, onnxruntime'
+            if twin in fusers:
+                light = times[list(fusers).index(twin)]
+                rows[twin]['to_torch'] = Spread.of([a / b for a, b in zip(beside, light)])
+        rows[name]['memory'] = in_fresh_process(
             peak_memory, weights, mode, tuple(args.memory_size), args.threads,
             preload=('mmsgdfuse.apis',),
         )  # fmt: skip
@@ -136,7 +155,16 @@ def show(rows: dict[str, dict], args: argparse.Namespace, console: Console) -> N
     large = 'x'.join(map(str, args.memory_size))
     table = Table(title=f'{width}x{height}, {args.threads} thread(s), {describe_device()}')
     for index, name in enumerate(
-        ('', 'ms', 'quartiles', 'runs', 'images/s', 'passes over it', f'peak MiB at {large}')
+        (
+            '',
+            'ms',
+            'quartiles',
+            'runs',
+            'images/s',
+            'passes over it',
+            'torch over it',
+            f'peak MiB at {large}',
+        )
     ):
         table.add_column(name, justify='right' if index else 'left')
     for name, row in rows.items():
@@ -148,6 +176,7 @@ def show(rows: dict[str, dict], args: argparse.Namespace, console: Console) -> N
             str(seconds.count),
             '' if ratio is None else f'{1 / seconds.median:.1f}',
             '' if ratio is None else f'{ratio.median:.1f} ({ratio.low:.1f} .. {ratio.high:.1f})',
+            f'{row["to_torch"].median:.2f}' if 'to_torch' in row else '',
             '' if memory is None else f'{memory.peak / 2**20:,.0f}',
         )
     console.print(table)

@@ -7,7 +7,8 @@ are imported when a registry first looks for one. From then on mmengine takes ch
 data only (SECURITY.md).
 
 The package itself imports neither torch nor mmengine: :mod:`mmsgdfuse.evaluation`,
-:mod:`mmsgdfuse.io`, :mod:`mmsgdfuse.pairing` and :mod:`mmsgdfuse.registration` work without them.
+:mod:`mmsgdfuse.io`, :mod:`mmsgdfuse.masks`, :mod:`mmsgdfuse.pairing`,
+:mod:`mmsgdfuse.registration` and, with ONNX Runtime, :mod:`mmsgdfuse.apis` work without them.
 """
 
 from types import ModuleType
@@ -22,15 +23,19 @@ __all__ = ['FusionInferencer', '__version__', 'fuse']
 _TORCH_AND_STACK = ('torch', 'mmengine', 'mmcv')
 require_on_import(
     {
-        'mmsgdfuse.apis': _TORCH_AND_STACK,
+        'mmsgdfuse.apis.recipe': _TORCH_AND_STACK,
+        'mmsgdfuse.apis.torch_model': _TORCH_AND_STACK,
         'mmsgdfuse.datasets.ivif_dataset': _TORCH_AND_STACK,
         'mmsgdfuse.datasets.transforms': _TORCH_AND_STACK,
         'mmsgdfuse.engine': _TORCH_AND_STACK,
         'mmsgdfuse.evaluation.cross_validation': _TORCH_AND_STACK,
         'mmsgdfuse.evaluation.downstream': _TORCH_AND_STACK,
         'mmsgdfuse.evaluation.metrics': ('torch', 'mmengine'),
+        'mmsgdfuse.masks.sam': _TORCH_AND_STACK,
         'mmsgdfuse.models': ('torch', 'mmengine'),
         'mmsgdfuse.registry': ('torch', 'mmengine'),
+        'mmsgdfuse.runtime.export': _TORCH_AND_STACK,
+        'mmsgdfuse.runtime.torch_runner': ('torch', 'mmengine'),
         'mmsgdfuse.structures': ('torch', 'mmengine'),
         'mmsgdfuse.visualization': _TORCH_AND_STACK,
     }

@@ -133,7 +133,7 @@ DIFFUSION_SCHEDULERS = RootRegistry(
 MASK_GENERATORS = RootRegistry(
     'mask generator',
     scope=SCOPE,
-    locations=['mmsgdfuse.masks'],
+    locations=['mmsgdfuse.masks', 'mmsgdfuse.masks.sam'],
 )
 MASK_COMPOSERS = RootRegistry(
     'mask composer',

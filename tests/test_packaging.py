@@ -15,7 +15,7 @@ from test_import_cost import WITHOUT_TORCH
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDERS = ('configs', 'mmsgdfuse', 'requirements', 'tools')
-FILES = ('LICENSE', 'MANIFEST.in', 'README.md', 'pyproject.toml', 'setup.py')
+FILES = ('model-index.yml', 'LICENSE', 'MANIFEST.in', 'README.md', 'pyproject.toml', 'setup.py')
 
 
 @pytest.fixture(scope='module')

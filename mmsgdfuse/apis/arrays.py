@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 
 from mmsgdfuse.io import InfraredReader, LoadedImage, RangeMapping, VisibleReader
@@ -16,6 +16,9 @@ from mmsgdfuse.io.images import read_labels
 from mmsgdfuse.io.masks import mask_levels
 from mmsgdfuse.io.thermal_range import AS_STORED
 from mmsgdfuse.utils.errors import InputError, InputTypeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TAKEN = (
     'taken are: a path; a numpy array (H, W), (H, W, 1) or RGB (H, W, 3), uint8, uint16, or '
@@ -116,7 +119,7 @@ def as_array(name: str, source: Any) -> np.ndarray:
     """
     if isinstance(source, Image.Image):
         image = _from_pil(name, source)
-    elif isinstance(source, torch.Tensor):
+    elif _is_tensor(source):
         image = _from_tensor(source)
     elif isinstance(source, np.ndarray):
         image = source
@@ -155,9 +158,14 @@ def _from_pil(name: str, image: Image.Image) -> np.ndarray:
     return np.asarray(image)
 
 
-def _from_tensor(tensor: torch.Tensor) -> np.ndarray:
+def _is_tensor(source: Any) -> bool:
+    torch = sys.modules.get('torch')  # whoever has a tensor has imported it
+    return torch is not None and isinstance(source, torch.Tensor)
+
+
+def _from_tensor(tensor: Tensor) -> np.ndarray:
     tensor = tensor.detach().cpu()
-    if tensor.dtype in (torch.float16, torch.bfloat16):
+    if str(tensor.dtype) in ('torch.float16', 'torch.bfloat16'):
         tensor = tensor.float()
     if tensor.ndim == 3 and tensor.shape[0] in (1, 3) and tensor.shape[2] not in (1, 3):
         tensor = tensor.permute(1, 2, 0)  # (C, H, W) -> (H, W, C)

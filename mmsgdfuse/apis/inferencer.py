@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from PIL import Image
 
 from mmsgdfuse.apis.arrays import (
     is_path,
@@ -22,8 +18,7 @@ from mmsgdfuse.apis.arrays import (
     load_mask,
     load_visible,
 )
-from mmsgdfuse.apis.recipe import Recipe
-from mmsgdfuse.datasets.transforms import GenerateMasks, PackFusionInputs
+from mmsgdfuse.apis.light_masks import MaskStep
 from mmsgdfuse.io import (
     AS_STORED,
     FalseColourError,
@@ -35,24 +30,35 @@ from mmsgdfuse.io import (
 )
 from mmsgdfuse.io.images import write_image
 from mmsgdfuse.masks import BaseMaskGenerator
-from mmsgdfuse.models.fusers import BaseFuser, StudentFuser, load_fuser
-from mmsgdfuse.models.fusers.sgdfuse import INFERENCE_MODES
-from mmsgdfuse.models.restoration import PairRestorer, load_restorer
-from mmsgdfuse.registration import Grid, PairAligner, RigSource, fill_outside
-from mmsgdfuse.registry import MASK_GENERATORS, SCOPE, TRANSFORMS
-from mmsgdfuse.structures import FusionDataSample
-from mmsgdfuse.utils.assets import DEFAULT_WEIGHTS, STUDENT_WEIGHTS
-from mmsgdfuse.utils.errors import InputError
-from mmsgdfuse.utils.header_config import registered_name
-from mmsgdfuse.utils.weights import load_weights
-from mmsgdfuse.visualization import fusion_panel
+from mmsgdfuse.runtime.onnx_runner import OnnxRunner, Provider
+from mmsgdfuse.runtime.runner import Runner
+from mmsgdfuse.runtime.tiling import WHOLE, choose_tile, fuse_tiled
+from mmsgdfuse.utils.assets import (
+    DEFAULT_ONNX,
+    DEFAULT_WEIGHTS,
+    STUDENT_ONNX,
+    STUDENT_WEIGHTS,
+)
+from mmsgdfuse.utils.compat import require
+from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
+from mmsgdfuse.utils.threads import map_ahead
+
+if TYPE_CHECKING:
+    import torch
+    from mmengine.config import Config
+
+    from mmsgdfuse.apis.torch_model import Restoring
+    from mmsgdfuse.models.fusers import BaseFuser
+    from mmsgdfuse.registration import Grid, PairAligner, RigSource
 
 MIN_SIDE = 32
 STUDENT = 'student'
-MODES = (*INFERENCE_MODES, STUDENT)
+MODES = ('features', 'refine', 'sample', STUDENT)
+TORCH, ONNX = 'torch', 'onnxruntime'
+BACKENDS = (TORCH, ONNX)
 
-Source = str | os.PathLike | np.ndarray | torch.Tensor | Image.Image
-MaskSource = Source | None
+Source = Any  # a path, a numpy array, a torch tensor or a PIL image
+MaskSource = Any  # the same, or None
 Masks = Mapping[str, Any] | BaseMaskGenerator | Sequence[Mapping[str, Any]]
 
 
@@ -65,7 +71,8 @@ class FusionResult:
         preliminary: Stage I image F1, uint8 (H, W, 3); ``None`` if the model makes none.
         mask_ir: Infrared mask, float32 (H, W) in [0, 1]; ``None`` if there was none.
         mask_vis: Visible mask in the same form.
-        ir: Infrared image as it was fused, uint8 (H, W, 1).
+        ir: Infrared image as it was fused, uint8 (H, W, 1). Of more than 2.5 million pixels, it
+            and ``vis`` may be the caller's own arrays.
         vis: Visible image as it was fused, uint8 (H, W, 3).
         ir_mapping: How the infrared values became grey levels; its ``low`` and ``high`` given as
             ``reading=dict(range=(low, high))`` reproduce the picture.
@@ -94,6 +101,8 @@ class FusionResult:
 
     def panel(self, columns: int | None = None, tile_width: int | None = None) -> np.ndarray:
         """All images side by side, see :func:`~mmsgdfuse.visualization.fusion_panel`."""
+        from mmsgdfuse.visualization import fusion_panel
+
         arrays = {n: image for n, image in vars(self).items() if isinstance(image, np.ndarray)}
         images = {n: image for n, image in arrays.items() if n != 'valid'}
         return fusion_panel(images, columns, tile_width)
@@ -149,13 +158,22 @@ class FusionInferencer:
             registered and have one size.
         grid: With a rig, whose pixels the result has: ``'visible'`` or ``'infrared'``. Default
             ``'visible'``.
+        backend: ``'torch'`` or ``'onnxruntime'``, which needs no torch and runs exported models
+            (docs/runtimes.md). Default: 'onnxruntime' for ``weights`` that end in ``.onnx`` and
+            where torch is not installed, else 'torch'.
+        providers: Execution providers of ONNX Runtime, the preferred one first. Default: the
+            CPU's.
+        tile: Side, in pixels, of the tiles in which an image is fused, a multiple of 32; 0 fuses
+            whole images. Default: 768 for images of more than 2.5 million pixels.
         seam: With a rig, pixels over which the fused image passes into that of one camera alone,
             at the border of what both see. Default 24.
 
     Attributes:
-        model (BaseFuser): The model with this inferencer's options; of a given one it shares the
-            weights.
-        device (torch.device): Where it is.
+        backend (str): What runs the model.
+        runner (Runner): The model in that backend.
+        model (BaseFuser | None): The model with this inferencer's options; of a given one it
+            shares the weights. ``None`` with 'onnxruntime'.
+        device (torch.device | str): Where it is.
 
     Raises:
         FileNotFoundError: The config or the weights are not there.
@@ -194,6 +212,9 @@ class FusionInferencer:
         grid: Grid = 'visible',
         seam: float = 24,
         emphasis: float = 1,
+        backend: str | None = None,
+        providers: Sequence[Provider] | None = None,
+        tile: int | None = None,
     ) -> None:
         if not 0 <= emphasis < float('inf'):
             raise InputError(f'emphasis must be a number of at least 0, found {emphasis}')
@@ -207,28 +228,94 @@ class FusionInferencer:
             )
         self.value_range = value_range
         self._visible = VisibleReader(visible_bits)
-        self._align = None if rig is None else PairAligner(rig, grid)
+        self._align: PairAligner | None = None
+        if rig is not None:
+            from mmsgdfuse.registration import PairAligner  # scipy.optimize takes half a second
+
+            self._align = PairAligner(rig, grid)
         if seam < 0:
             raise InputError(f'seam must be at least 0 pixels, found {seam}')
         self.seam = seam
         self._grid_key = 'vis' if grid == 'visible' else 'ir'
-        self.device = _choose_device(device, config)
-        self.model, configured = _load(config, weights, mode, self.device)
-        _configure(
-            self.model,
-            inference_mode=mode,
-            seed=seed,
-            num_steps=num_steps,
-            start_timestep=start_timestep,
+        choose_tile((1, 1), tile)
+        self.tile = tile
+        self.backend = _choose_backend(backend, weights, providers)
+        if mode is not None and mode not in MODES:
+            raise InputError(f'mode must be one of {MODES}, found {mode!r}')
+        self.model: BaseFuser | None = None
+        self.restorer: Restoring | None = None
+        self.runner: Runner
+        if self.backend == ONNX:
+            self.device: Any = 'cpu' if providers is None else 'providers'
+            refused = dict(
+                config=config, device=device, num_steps=num_steps, start_timestep=start_timestep
+            )
+            refused['restore'] = restore or None
+            self._load_onnx(weights, mode, masks, mask_cache, providers, seed, refused)
+            return
+        options = dict(
+            inference_mode=mode, seed=seed, num_steps=num_steps, start_timestep=start_timestep
         )
+        self._load_torch(config, weights, device, masks, mask_cache, restore, options)
+
+    def _load_onnx(
+        self,
+        weights: str | os.PathLike | None,
+        mode: str | None,
+        masks: Masks | None,
+        mask_cache: str | os.PathLike | None,
+        providers: Sequence[Provider] | None,
+        seed: int | None,
+        refused: dict[str, Any],
+    ) -> None:
+        for name, value in refused.items():
+            if value is not None:
+                raise InputError(f"backend='onnxruntime' takes no {name}; use backend='torch'")
+        path = _shipped(mode, STUDENT_ONNX, DEFAULT_ONNX) if weights is None else Path(weights)
+        if path.suffix != '.onnx':
+            raise InputError(
+                f'{path}: onnxruntime runs *.onnx; export the weights with mmsgdfuse export'
+            )
+        runner = OnnxRunner(path, providers, seed=seed)
+        if mode not in (None, runner.contract.mode):
+            raise InputError(
+                f'{path}: was exported in the mode {runner.contract.mode!r}, not {mode!r}'
+            )
+        self.runner = runner
+        steps = runner.contract.masks if masks is None else masks
+        self._mask_transforms = MaskStep.build_all(steps, mask_cache, path, masks is None)
+
+    def _load_torch(
+        self,
+        config: Any,
+        weights: str | os.PathLike | None,
+        device: Any,
+        masks: Masks | None,
+        mask_cache: str | os.PathLike | None,
+        restore: bool | str | os.PathLike,
+        options: dict[str, Any],
+    ) -> None:
+        require("backend='torch'", 'torch', 'mmengine', 'mmcv')
+        from mmsgdfuse.apis import torch_model
+        from mmsgdfuse.runtime.torch_runner import TorchRunner
+
+        self.device = torch_model.choose_device(device, config)
+        if config is None and weights is None:
+            weights = _shipped_weights(options['inference_mode'])
+        self.model, configured = torch_model.load_model(config, weights, self.device)
+        torch_model.configure(self.model, **options)
+        self.runner = TorchRunner(self.model, self.device)
         if masks is None and config is None:
-            self._mask_transforms = _build_masks_of_header(configured, mask_cache, weights)
+            self._mask_transforms = torch_model.build_masks_of_header(
+                configured, mask_cache, weights
+            )
         else:
-            self._mask_transforms = _build_masks(configured if masks is None else masks, mask_cache)
-        self._pack = PackFusionInputs()
-        self.restorer: PairRestorer | None = None
+            self._mask_transforms = torch_model.build_masks(
+                configured if masks is None else masks, mask_cache
+            )
         if restore:
-            self.restorer = load_restorer(None if restore is True else restore).to(self.device)
+            source = None if restore is True else restore
+            self.restorer = torch_model.Restoring(source, self.device)
 
     def __call__(
         self, ir: Source, vis: Source, mask_ir: MaskSource = None, mask_vis: MaskSource = None
@@ -253,8 +340,12 @@ class FusionInferencer:
         return self._fuse([self._prepare(ir, vis, mask_ir, mask_vis)])[0]
 
     def batch(
-        self, pairs: Iterable[Sequence[MaskSource]], batch_size: int = 1
-    ) -> Iterator[FusionResult]:
+        self,
+        pairs: Iterable[Sequence[MaskSource]],
+        batch_size: int = 1,
+        on_error: Literal['raise', 'yield'] = 'raise',
+        prefetch: int = 0,
+    ) -> Generator[Any, None, None]:
         """Fuse many pairs, one result at a time, so that they need not fit into memory.
 
         Args:
@@ -262,23 +353,54 @@ class FusionInferencer:
             batch_size: Most pairs per pass through the network, which pays on a GPU only.
                 Neighbours of equal size share a pass; arithmetic in another order may then
                 move a grey level by one against a pair fused alone. Default 1.
+            on_error: ``'raise'`` (default), or ``'yield'``: a pair that cannot be used gives its
+                error in place of a result, and the rest goes on.
+            prefetch: How many pairs a thread reads and makes masks of ahead. Default 0.
+
+        Yields:
+            :class:`FusionResult` per pair, in order; with ``on_error='yield'`` or the error.
 
         Raises:
-            ValueError: ``batch_size`` is below 1. Otherwise as for a call.
+            ValueError: An argument is not valid. Otherwise as for a call.
         """
         if batch_size < 1:
             raise InputError(f'batch_size must be at least 1, found {batch_size}')
+        if on_error not in ('raise', 'yield'):
+            raise InputError(f"on_error must be 'raise' or 'yield', found {on_error!r}")
+
+        def prepare(pair: Sequence[MaskSource]) -> dict[str, Any] | Exception:
+            try:
+                return self._prepare(*pair)
+            except (MMSGDFuseError, OSError) as error:
+                if on_error == 'raise':
+                    raise
+                return error
+
         waiting: list[dict[str, Any]] = []
-        for pair in pairs:
-            prepared = self._prepare(*pair)
+        for prepared in map_ahead(prepare, pairs, prefetch):
             if waiting and (
-                len(waiting) == batch_size or waiting[0]['img_shape'] != prepared['img_shape']
+                len(waiting) == batch_size
+                or isinstance(prepared, Exception)
+                or waiting[0]['img_shape'] != prepared['img_shape']
             ):
-                yield from self._fuse(waiting)
+                yield from self._fuse_or_error(waiting, on_error)
                 waiting = []
-            waiting.append(prepared)
+            if isinstance(prepared, Exception):
+                yield prepared
+            else:
+                waiting.append(prepared)
         if waiting:
-            yield from self._fuse(waiting)
+            yield from self._fuse_or_error(waiting, on_error)
+
+    def _fuse_or_error(self, prepared: list[dict[str, Any]], on_error: str) -> list[Any]:
+        try:
+            return list(self._fuse(prepared))
+        except (MMSGDFuseError, RuntimeError) as error:
+            # torch's class, which has a name without importing torch
+            expected = isinstance(error, MMSGDFuseError) or 'OutOfMemory' in type(error).__name__
+            if on_error == 'raise' or not expected:
+                raise
+            return [error] * len(prepared)
 
     def _prepare(
         self, ir: Any, vis: Any, mask_ir: MaskSource = None, mask_vis: MaskSource = None
@@ -319,7 +441,7 @@ class FusionInferencer:
             ),
         )
         if self.restorer is not None:
-            results.update(self._restore(images))
+            results.update(self.restorer(images))
         if mask_ir is None or mask_vis is None:
             for transform in self._mask_transforms:
                 results = transform(results)
@@ -331,18 +453,6 @@ class FusionInferencer:
                 results[key] = np.minimum(results[key] * np.float32(self.emphasis), 1)
         return results
 
-    def _restore(self, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The pair without noise, stripes and blur, uint8 (H, W, 1) and (H, W, 3)."""
-        assert self.restorer is not None
-        batch = pseudo_collate([self._pack(dict(images))])
-        with torch.inference_mode(), _repeatable(self.device):
-            data = self.restorer.data_preprocessor(batch, False)
-            (sample,) = self.restorer(data['inputs'], data['data_samples'], mode='predict')
-        return {
-            key: getattr(sample, f'restored_{key}').permute(1, 2, 0).cpu().numpy()
-            for key in ('ir', 'vis')
-        }
-
     def _read_pair(self, ir: Source, vis: Source) -> dict[str, LoadedImage]:
         visible = load_visible(vis, self._visible, self.value_range)
         try:
@@ -352,15 +462,18 @@ class FusionInferencer:
         return dict(ir=infrared, vis=visible)
 
     def _fuse(self, prepared: list[dict[str, Any]]) -> list[FusionResult]:
-        batch = pseudo_collate([self._pack(results) for results in prepared])
-        with torch.inference_mode(), _repeatable(self.device), _evaluating(self.model):
-            data = self.model.data_preprocessor(batch, False)
-            inputs = {
-                name: image.to(memory_format=torch.channels_last)
-                for name, image in data['inputs'].items()
-            }
-            samples = self.model(inputs, data['data_samples'], mode='predict')
-        return [_to_result(*each, self.seam, self._grid_key) for each in zip(prepared, samples)]
+        names: list[str] = [n for n in ('ir', 'vis', 'mask_ir', 'mask_vis') if n in prepared[0]]
+        tile = choose_tile(prepared[0]['img_shape'], self.tile)
+        if tile:
+            found = [
+                fuse_tiled(self.runner, {name: each[name] for name in names}, tile)
+                for each in prepared
+            ]
+        else:
+            batch = {name: np.stack([each[name] for each in prepared]) for name in names}
+            images = self.runner.run(batch).images
+            found = [{n: image[i] for n, image in images.items()} for i in range(len(prepared))]
+        return [_to_result(*each, self.seam, self._grid_key) for each in zip(prepared, found)]
 
 
 def fuse(ir: Source, vis: Source, **kwargs: Any) -> np.ndarray:
@@ -377,40 +490,33 @@ def fuse(ir: Source, vis: Source, **kwargs: Any) -> np.ndarray:
     return FusionInferencer(**kwargs)(ir, vis).fused
 
 
-def _load(
-    config: str | os.PathLike | Config | BaseFuser | None,
-    weights: str | os.PathLike | None,
-    mode: str | None,
-    device: torch.device,
-) -> tuple[BaseFuser, list[dict[str, Any]]]:
-    """The model, and the configs of the masks that belong to it."""
-    if isinstance(config, BaseFuser):
-        if weights is not None or _device_of(config) != device:
-            model = copy.deepcopy(config).to(device)
-            if weights is not None:
-                load_weights(model, weights)
-        else:
-            # a copy of the root alone: attributes of its own, and the caller's weights
-            model = copy.copy(config)
-        return model, [dict(type='GenerateMasks')] if config.needs_masks else []
-    if config is not None:
-        if weights is None:
-            raise InputError(
-                'a config alone has no weights; give weights=, a *.safetensors or *.pth file '
-                'trained with this config'
-            )
-        recipe = Recipe.from_config(config)
-    else:
-        weights = _shipped_weights(mode) if weights is None else weights
-        recipe = Recipe.from_file(weights)
-        return load_fuser(weights=weights).eval().to(device), recipe.masks
-    return recipe.build_model(weights).eval().to(device), recipe.masks
+def _choose_backend(backend: str | None, weights: Any, providers: Sequence[Provider] | None) -> str:
+    if backend is None:
+        exported = is_path(weights) and os.fspath(weights).endswith('.onnx')
+        wanted = exported or providers is not None or not _has_torch()
+        return ONNX if wanted else TORCH
+    if backend not in BACKENDS:
+        raise InputError(f'backend must be one of {BACKENDS}, found {backend!r}')
+    if backend == TORCH and providers is not None:
+        raise InputError("providers are onnxruntime's; give backend='onnxruntime' with them")
+    return backend
+
+
+def _has_torch() -> bool:
+    try:
+        return 'torch' in sys.modules or find_spec('torch') is not None
+    except ImportError:  # a finder refuses it
+        return False
 
 
 def _shipped_weights(mode: str | None) -> Path:
-    path, config = DEFAULT_WEIGHTS, 'sgdfuse-compact_ivif'
+    return _shipped(mode, STUDENT_WEIGHTS, DEFAULT_WEIGHTS)
+
+
+def _shipped(mode: str | None, student: Path, default: Path) -> Path:
+    path, config = default, 'sgdfuse-compact_ivif'
     if mode == STUDENT:
-        path, config = STUDENT_WEIGHTS, 'sgdfuse-student_ivif'
+        path, config = student, 'sgdfuse-student_ivif'
     if not path.is_file():
         raise FileNotFoundError(
             f'{path}: the weights that ship with the package are missing; install it again, or '
@@ -420,114 +526,30 @@ def _shipped_weights(mode: str | None) -> Path:
     return path
 
 
-def _configure(model: BaseFuser, **options: Any) -> None:
-    """Set those options that are not None."""
-    mode = options['inference_mode']
-    if mode is not None and mode not in MODES:
-        raise InputError(f'mode must be one of {MODES}, found {mode!r}')
-    if mode == STUDENT:
-        if not isinstance(model, StudentFuser):
-            raise InputError(
-                f"mode 'student' is a network of its own, found {type(model).__name__}; give a "
-                "student's weights, or none for the student that ships with the package"
-            )
-        options['inference_mode'] = None
-    for name, value in options.items():
-        if value is None:
-            continue
-        if not hasattr(model, name):
-            raise InputError(f'{type(model).__name__} has no {name}; leave that argument out')
-        setattr(model, name, value)
-
-
-def _build_masks(
-    masks: Masks, cache_dir: str | os.PathLike | None
-) -> list[Callable[[dict[str, Any]], dict[str, Any]]]:
-    if isinstance(masks, BaseMaskGenerator):
-        return [GenerateMasks(masks, masks, None if cache_dir is None else Path(cache_dir))]
-    transforms = []
-    for entry in [masks] if isinstance(masks, Mapping) else masks:
-        cfg = dict(entry)
-        if registered_name(cfg['type'], MASK_GENERATORS) is not None:
-            cfg = dict(type='GenerateMasks', ir=cfg, vis=cfg)
-        if cfg['type'].rsplit('.', 1)[-1] == 'GenerateMasks':
-            cfg['cache_dir'] = cache_dir
-        transforms.append(TRANSFORMS.build(dict(cfg, _scope_=SCOPE)))
-    return transforms
-
-
-def _build_masks_of_header(
-    masks: Masks, cache_dir: str | os.PathLike | None, weights: object
-) -> list[Callable[[dict[str, Any]], dict[str, Any]]]:
-    try:
-        return _build_masks(masks, cache_dir)
-    except (AttributeError, KeyError, TypeError) as error:  # any arguments may stand there
-        raise InputError(
-            f"{weights}: the header's masks cannot be built ({type(error).__name__}: {error}); "
-            'give masks of your own, or export the weights again'
-        ) from error
-
-
 def _path_of(source: Any) -> str:
     """Path of a file, '' for anything else."""
     return os.fspath(source) if is_path(source) else ''
 
 
-def _choose_device(device: str | torch.device | None, config: Any) -> torch.device:
-    if device is None and isinstance(config, BaseFuser):
-        return _device_of(config)
-    device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    if device.type == 'cuda' and device.index is None:  # as a model's own device reads
-        device = torch.device('cuda', torch.cuda.current_device())
-    return device
-
-
-def _device_of(model: BaseFuser) -> torch.device:
-    """Where a model is; a rule without weights is on the CPU."""
-    return next((weight.device for weight in model.parameters()), torch.device('cpu'))
-
-
-@contextmanager
-def _evaluating(model: BaseFuser) -> Iterator[None]:
-    """Evaluation mode for one call; a model that is being trained goes on as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    if not any(training for _, training in modes):
-        yield
-        return
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def _repeatable(device: torch.device) -> AbstractContextManager:
-    """Context in which a GPU gives the same bytes twice; a CPU does so anyway."""
-    if device.type != 'cuda':
-        return nullcontext()
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(
-        enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=cudnn.allow_tf32
-    )
-
-
 def _to_result(
-    results: dict[str, Any], sample: FusionDataSample, seam: float, grid_key: str
+    results: dict[str, Any], found: dict[str, np.ndarray], seam: float, grid_key: str
 ) -> FusionResult:
-    images: dict[str, np.ndarray | None] = {}
-    for name in ('fused', 'preliminary'):
-        image = sample.get(name)
-        images[name] = None if image is None else image.permute(1, 2, 0).contiguous().cpu().numpy()
+    images: dict[str, np.ndarray | None] = dict(fused=None, preliminary=None) | found
     for name in ('mask_ir', 'mask_vis'):
         mask = results.get(name)
         images[name] = None if mask is None else mask[..., 0]
     for name in ('ir', 'vis'):
         image = results[name]
         # rint makes 8-bit integers half-precision numbers, which is slow
-        images[name] = image.copy() if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
+        if image.dtype != np.uint8:
+            image = np.rint(image).astype(np.uint8)
+        elif image.shape[0] * image.shape[1] <= WHOLE:
+            image = image.copy()
+        images[name] = image
     valid = results['valid']
     if valid is not None:
+        from mmsgdfuse.registration import fill_outside
+
         for name in ('fused', 'preliminary'):
             image, other = images[name], images[grid_key]
             if image is not None and other is not None:

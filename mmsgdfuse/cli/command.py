@@ -21,6 +21,7 @@ from mmsgdfuse.version import __version__
 # the list, so that the help comes at once.
 SUBCOMMANDS = {
     'fuse': 'Fuse infrared and visible images.',
+    'video': 'Fuse videos, cameras, streams or sequences of images.',
     'register': 'Estimate how the pixels of two cameras correspond.',
     'masks': 'Compute masks of folders of images.',
     'check': 'Check image pairs and list every fault.',
@@ -28,6 +29,7 @@ SUBCOMMANDS = {
     'test': 'Test a checkpoint on a data set.',
     'evaluate': 'Score folders of fused images.',
     'report': 'Write one page about a run.',
+    'export': 'Write a model as ONNX, to run without torch.',
     'info': 'Show versions, devices, weights and what is optional.',
 }
 _EPILOG = (

@@ -13,24 +13,27 @@ wildcards stand for; --pairs names other ways. A result has the size of its visi
 from __future__ import annotations
 
 import argparse
+import json
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmsgdfuse.apis import MODES, FusionInferencer, FusionResult
+from mmsgdfuse.apis import BACKENDS, MODES, FusionInferencer, FusionResult
 from mmsgdfuse.io import SCALINGS, InfraredReader
+from mmsgdfuse.io.files import write_text
 from mmsgdfuse.io.images import IMAGE_SUFFIXES, ImageFileError, write_image
 from mmsgdfuse.io.infrared import SCOPES
 from mmsgdfuse.io.polarity import POLARITIES
 from mmsgdfuse.pairing import PAIRING_HELP, ImagePair, PairPlan, plan_pairs
 from mmsgdfuse.registration import AUTO, GRIDS, RigSource, load_rig, valid_box
-from mmsgdfuse.utils.cli import checking_arguments, print_error
+from mmsgdfuse.utils.cli import add_shard, checking_arguments, print_error, share_of
 from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.text import printable
 
@@ -79,6 +82,14 @@ def build_parser() -> argparse.ArgumentParser:
         '--skip-existing', action='store_true', help='keep existing results and do the rest'
     )
 
+    archive = parser.add_argument_group('archives', 'Any number of processes share the pairs.')
+    add_shard(archive)
+    archive.add_argument(
+        '--summary', type=Path, metavar='FILE',
+        help='write a line of JSON per pair: its name, and written, skipped or the fault',
+    )  # fmt: skip
+    archive.add_argument('--json', action='store_true', help='print the counts as JSON')
+
     model = parser.add_argument_group('model')
     model.add_argument('--weights', help='*.safetensors, or *.pth with --config (default: shipped)')
     model.add_argument('--config', help='config that the weights were trained with')
@@ -87,6 +98,14 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument(
         '--restore', action='store_true',
         help='remove noise, stripes and blur from both images first',
+    )  # fmt: skip
+    model.add_argument(
+        '--backend', choices=BACKENDS,
+        help='what runs the model (default: onnxruntime for *.onnx and where torch is missing)',
+    )  # fmt: skip
+    model.add_argument(
+        '--tile', type=int, metavar='PIXELS',
+        help='side of the tiles of large images; 0 for whole images (default: by the size)',
     )  # fmt: skip
     model.add_argument('--seed', type=int, help='of the diffusion noise (default: 0)')
     model.add_argument('--num-steps', type=int, help="sampling steps of 'refine' and 'sample'")
@@ -201,6 +220,9 @@ OTHER_FORMATS = {*Image.registered_extensions(), '.avi', '.heic', '.mp4', '.npy'
 }
 
 
+_AHEAD = 3
+
+
 @dataclass
 class Job:
     """One pair, and where its results go."""
@@ -236,13 +258,37 @@ class Report:
     interrupted: bool = False
     stopped_by: str = ''
     notes: dict[str, list[str]] = field(default_factory=dict)
+    rows: list[dict[str, str]] = field(default_factory=list)
 
-    def note(self, name: str, result: FusionResult) -> None:
-        """Keep what a user should know of how a pair was read."""
-        mapping = result.ir_mapping
+    def note_fault(self, job: Job, error: Exception) -> None:
+        """Keep why a pair was left out."""
+        text = str(error)
+        if 'OutOfMemory' in type(error).__name__:
+            text = f'{job.pair.ir}: too large for this GPU; add --device cpu'
+        self.unread.append(text)
+        self.rows.append(dict(name=job.pair.name, status='fault', fault=text))
+
+    def note_written(self, job: Job, result: FusionResult, writing: Future[None]) -> None:
+        """Wait until a result is written, and keep what a user should know of the pair."""
+        try:
+            writing.result()
+        except OSError as error:  # the next result could not be written either
+            self.stopped_by = (
+                self.stopped_by or f'{job.fused}: {error.strerror or error}; mend this'
+            )
+            return
+        self.written += 1
+        self.rows.append(dict(name=job.pair.name, status='written', file=str(job.fused)))
+        name, mapping = job.pair.name, result.ir_mapping
         said = [] if mapping.changes_nothing else [f'infrared: {mapping}']
         for text in (*said, *result.notices):
             self.notes.setdefault(text, []).append(name)
+
+    def to_json(self) -> str:
+        """The counts for a program."""
+        counts = dict(written=self.written, skipped=self.skipped, faults=len(self.unread))
+        stopped = self.interrupted or bool(self.stopped_by)
+        return json.dumps(dict(counts, out=str(self.out), stopped=stopped, unread=self.unread))
 
     def __str__(self) -> str:
         text = (
@@ -282,8 +328,9 @@ def plan(args: argparse.Namespace, found: PairPlan) -> tuple[list[Job], Report]:
         InputError: The arguments do not fit each other, or a source would be overwritten.
         FileExistsError: Results exist, and nothing says what to do with them.
     """
-    pairs, faults = found.pairs, list(found.faults)
+    pairs, faults = share_of(found.pairs, args.shard), list(share_of(found.faults, args.shard))
     report = Report(args.out, unread=faults)
+    report.rows += [dict(name='', status='fault', fault=fault) for fault in faults]
     suffix = args.out.suffix.lower()
     to_file = suffix in IMAGE_SUFFIXES and not args.out.is_dir()
     if suffix in OTHER_FORMATS and not args.out.is_dir():
@@ -315,6 +362,11 @@ def plan(args: argparse.Namespace, found: PairPlan) -> tuple[list[Job], Report]:
     if args.skip_existing:
         todo = [job for job in jobs if not all(out.exists() for out in job.outputs)]
         report.skipped = len(jobs) - len(todo)
+        report.rows += [
+            dict(name=job.pair.name, status='skipped', file=str(job.fused))
+            for job in jobs
+            if job not in todo
+        ]
         jobs = todo
     return jobs, report
 
@@ -355,7 +407,11 @@ def rig_from_arguments(args: argparse.Namespace) -> RigSource | None:
 
 
 def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: Console) -> None:
-    """Fuse the pairs one by one; one that cannot be read is noted and left out."""
+    """Fuse the pairs; one that cannot be used is noted and left out.
+
+    A thread reads the next pairs and makes their masks, another writes results, and this one runs
+    the network.
+    """
     columns = (
         TextColumn('fusing'),
         BarColumn(),
@@ -363,40 +419,40 @@ def run(jobs: list[Job], inferencer: FusionInferencer, report: Report, console: 
         TimeRemainingColumn(),
         TextColumn('{task.description}'),
     )
-    with Progress(*columns, console=console) as progress:
+    pairs = ((job.pair.ir, job.pair.vis) for job in jobs)
+    results = inferencer.batch(pairs, on_error='yield', prefetch=_AHEAD)
+    writing: deque[tuple[Job, FusionResult, Future[None]]] = deque()
+    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(1) as writer:
         task = progress.add_task('', total=len(jobs))
         try:
-            for job in jobs:
+            for job, result in zip(jobs, results):
                 progress.update(task, description=escape(printable(job.pair.name)))
-                fuse_one(job, inferencer, report)
                 progress.advance(task)
+                if isinstance(result, Exception):
+                    report.note_fault(job, result)
+                else:
+                    writing.append((job, result, writer.submit(write, job, result)))
+                while len(writing) > _AHEAD:
+                    report.note_written(*writing.popleft())
                 if report.stopped_by:
                     break
         except KeyboardInterrupt:
             report.interrupted = True
+        finally:
+            results.close()
+            while writing:
+                report.note_written(*writing.popleft())
 
 
-def fuse_one(job: Job, inferencer: FusionInferencer, report: Report) -> None:
-    try:
-        result = inferencer(job.pair.ir, job.pair.vis)
-    except (MMSGDFuseError, OSError) as error:
-        report.unread.append(str(error))
-    except torch.OutOfMemoryError:
-        report.unread.append(f'{job.pair.ir}: too large for this GPU; add --device cpu')
-    else:
-        try:
-            write_image(job.fused, result.fused)
-            if job.panel is not None:
-                write_image(job.panel, result.panel())
-            if result.valid is not None:
-                box = valid_box(result.valid)
-                for key, path in job.aligned_paths.items():
-                    write_image(path, getattr(result, key)[box])
-        except OSError as error:  # the next result could not be written either
-            report.stopped_by = f'{job.fused}: {error.strerror or error}; mend this'
-            return
-        report.written += 1
-        report.note(job.pair.name, result)
+def write(job: Job, result: FusionResult) -> None:
+    """Write what a pair gives; the fused image is the last, so that it stands for all."""
+    if job.panel is not None:
+        write_image(job.panel, result.panel())
+    if result.valid is not None:
+        box = valid_box(result.valid)
+        for key, path in job.aligned_paths.items():
+            write_image(path, getattr(result, key)[box])
+    write_image(job.fused, result.fused)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -430,12 +486,16 @@ def main(argv: list[str] | None = None) -> int:
                 restore=args.restore,
                 rig=rig_from_arguments(args),
                 grid=args.grid,
+                backend=args.backend,
+                tile=args.tile,
             )
             run(jobs, inferencer, report, console)
     except (MMSGDFuseError, OSError) as error:
         print_error(error)
         return 2
-    print(printable(str(report)))
+    if args.summary is not None:
+        write_text(args.summary, ''.join(f'{json.dumps(row)}\n' for row in report.rows))
+    print(printable(report.to_json() if args.json else str(report)))
     if report.interrupted:
         return 130
     if report.stopped_by:

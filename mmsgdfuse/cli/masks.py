@@ -38,7 +38,7 @@ from mmsgdfuse.masks.cli import add_generator_arguments, generator_from_argument
 from mmsgdfuse.masks.segments import Segment, covered_share
 from mmsgdfuse.pairing import PAIRING_HELP, plan_pairs
 from mmsgdfuse.pairing.listing import list_folder
-from mmsgdfuse.utils.cli import checking_arguments
+from mmsgdfuse.utils.cli import add_shard, checking_arguments, share_of
 from mmsgdfuse.utils.errors import MMSGDFuseError
 from mmsgdfuse.utils.files import remove_leftovers
 from mmsgdfuse.utils.text import printable
@@ -113,13 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     work = parser.add_argument_group('sharing the work')
-    work.add_argument(
-        '--shard',
-        type=shard,
-        default=(1, 1),
-        metavar='i/n',
-        help='do the i-th of n parts (from 1); multiplies with torchrun',
-    )
+    add_shard(work)
     return parser
 
 
@@ -134,14 +128,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.pairs and (len(args.ir) > 1 or len(args.vis) > 1):
         parser.error('--pairs takes one folder each as --ir and --vis')
     return args
-
-
-def shard(text: str) -> tuple[int, int]:
-    """'2/8' -> (2, 8)."""
-    part, _, parts = text.partition('/')
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise argparse.ArgumentTypeError(f"'{text}' is no part i/n with 1 <= i <= n, such as 2/8")
-    return int(part), int(parts)
 
 
 @dataclass
@@ -212,10 +198,7 @@ def tasks_of(args: argparse.Namespace) -> tuple[list[Task], list[str]]:
             f'no images in {", ".join(map(str, args.ir + args.vis))}; check the folders, or add '
             '--recursive'
         )
-    rank, world = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
-    part, parts = args.shard
-    share = slice((part - 1) * world + rank, None, parts * world)
-    return tasks[share], faults[share]
+    return list(share_of(tasks, args.shard)), list(share_of(faults, args.shard))
 
 
 def generate(

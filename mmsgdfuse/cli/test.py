@@ -42,8 +42,12 @@ def build_parser() -> argparse.ArgumentParser:
         '--out-dir',
         type=Path,
         metavar='OUT',
-        help='folder for images and values (default: work_dirs/<name of the '
-        'config>/test/<name of the checkpoint>)',
+        help='folder for images and values (default: WORK_DIR/test/<name of the checkpoint>)',
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='folder of the run, as for mmsgdfuse train (default: work_dirs/<name of the config>)',
     )
     parser.add_argument('--overwrite', action='store_true', help='replace an earlier result there')
     add_config_options(parser)
@@ -57,8 +61,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.out_dir is None:
-        name, checkpoint = Path(args.config).stem, Path(args.checkpoint).stem
-        args.out_dir = Path('work_dirs') / name / 'test' / checkpoint
+        name = Path(args.config.rpartition('::')[2]).stem
+        work_dir = args.work_dir or Path('work_dirs') / name
+        args.out_dir = work_dir / 'test' / Path(args.checkpoint).stem
     return args
 
 

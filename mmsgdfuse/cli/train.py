@@ -32,7 +32,10 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config file; with `phases`, all of them are trained')
+    parser.add_argument(
+        'config',
+        help='config file, or mmsgdfuse::NAME for one that ships; with `phases`, all are trained',
+    )
     parser.add_argument(
         '--work-dir',
         help='folder for logs and checkpoints (default: work_dirs/<name of the config>)',
@@ -73,7 +76,8 @@ def main(argv: list[str] | None = None) -> int:
 def train(args: argparse.Namespace) -> None:
     register_all_modules()
     cfg = load_config(args.config)
-    work_dir = args.work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(args.config).stem
+    name = Path(args.config.rpartition('::')[2]).stem
+    work_dir = args.work_dir or cfg.get('work_dir') or Path('work_dirs') / name
     phases = plan_phases(cfg, work_dir, args.cfg_options)
     for phase in phases:
         import_packages_of(phase.cfg)

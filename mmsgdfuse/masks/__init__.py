@@ -1,5 +1,8 @@
 """From an image to the one-channel semantic prior M: generators, composers and an on-disk cache."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mmsgdfuse.masks.base import BaseMaskGenerator
 from mmsgdfuse.masks.cache import (
     CachedMaskGenerator,
@@ -18,7 +21,6 @@ from mmsgdfuse.masks.composers import build_composer, labels, salience, score, u
 from mmsgdfuse.masks.contrast import centre_surround
 from mmsgdfuse.masks.openmmlab import MMDetMaskGenerator, MMSegMaskGenerator
 from mmsgdfuse.masks.saliency import ThermalVisualSaliency
-from mmsgdfuse.masks.sam import SAMMaskGenerator
 from mmsgdfuse.masks.segments import (
     Segment,
     add_contrast,
@@ -30,6 +32,9 @@ from mmsgdfuse.masks.segments import (
 from mmsgdfuse.masks.semantic import label_segments
 from mmsgdfuse.masks.sheet import contact_sheet
 from mmsgdfuse.masks.transformers_sam import TransformersSAMMaskGenerator
+
+if TYPE_CHECKING:
+    from mmsgdfuse.masks.sam import SAMMaskGenerator
 
 __all__ = [
     'SAM_CHECKPOINTS',
@@ -62,3 +67,13 @@ __all__ = [
     'settings_digest',
     'union',
 ]
+
+# The embedded generator works without torch, these do not
+_NEED_TORCH = {'SAMMaskGenerator': 'mmsgdfuse.masks.sam'}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a generator that needs torch on first use."""
+    if name in _NEED_TORCH:
+        return getattr(import_module(_NEED_TORCH[name]), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -8,12 +8,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
-from mmsgdfuse.utils.torch_files import read_torch_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CHECKPOINT_FOLDER = 'checkpoints'
 
@@ -121,6 +121,10 @@ def read_state_dict(path: str | Path, model_type: str) -> dict[str, Tensor]:
         CheckpointError: It is damaged, or no dictionary of tensors.
     """
     require_checkpoint(path, model_type)
+    from torch import Tensor
+
+    from mmsgdfuse.utils.torch_files import read_torch_file
+
     try:
         state = read_torch_file(path)
     except (ValueError, OSError) as error:

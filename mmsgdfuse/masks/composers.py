@@ -7,13 +7,15 @@ channel. These are the readings that make sense; ``salience`` is the default.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from mmsgdfuse.masks.joining import register_in
 from mmsgdfuse.masks.segments import Segment
-from mmsgdfuse.registry import MASK_COMPOSERS
+from mmsgdfuse.utils.errors import MissingPackageError
 
 Composer = Callable[[Sequence[Segment], 'tuple[int, int]'], np.ndarray]
 
@@ -39,7 +41,7 @@ def _paint(
     return canvas
 
 
-@MASK_COMPOSERS.register_module()
+@register_in('MASK_COMPOSERS')
 def union(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
     """1 where any segment lies, 0 elsewhere.
 
@@ -56,7 +58,7 @@ def union(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
     return _paint(segments, [1.0] * len(segments), shape)
 
 
-@MASK_COMPOSERS.register_module()
+@register_in('MASK_COMPOSERS')
 def score(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
     """Per pixel, the highest ``predicted_iou * stability_score`` of the segments that cover it.
 
@@ -77,7 +79,7 @@ def score(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
     return _paint(segments, weights, shape)
 
 
-@MASK_COMPOSERS.register_module()
+@register_in('MASK_COMPOSERS')
 def salience(
     segments: Sequence[Segment], shape: tuple[int, int], floor: float = 0.25
 ) -> np.ndarray:
@@ -110,7 +112,7 @@ def salience(
     return _paint(segments, list(floor + (1 - floor) * ranks / len(segments)), shape)
 
 
-@MASK_COMPOSERS.register_module()
+@register_in('MASK_COMPOSERS')
 def labels(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
     """A level of its own for every segment: the map tells segments apart, not how much they matter.
 
@@ -129,6 +131,9 @@ def labels(segments: Sequence[Segment], shape: tuple[int, int]) -> np.ndarray:
     """
     ordered = sorted(segments, key=lambda segment: -segment['area'])
     return _paint(ordered, [(i + 1) / len(ordered) for i in range(len(ordered))], shape)
+
+
+_OWN: dict[str, Composer] = {each.__name__: each for each in (union, score, salience, labels)}
 
 
 def build_composer(cfg: str | dict[str, Any]) -> Composer:
@@ -152,8 +157,15 @@ def build_composer(cfg: str | dict[str, Any]) -> Composer:
         )
     settings = {'type': cfg} if isinstance(cfg, str) else dict(cfg)
     name = settings.pop('type')
-    composer = MASK_COMPOSERS.get(name)
+    known = dict(_OWN)
+    composer = known.get(name)
     if composer is None:
-        known = ', '.join(sorted(MASK_COMPOSERS.module_dict))
-        raise KeyError(f"no mask composer is called '{name}': choose one of {known}")
+        with suppress(MissingPackageError):
+            from mmsgdfuse.registry import MASK_COMPOSERS
+
+            composer = MASK_COMPOSERS.get(name)
+            known.update(MASK_COMPOSERS.module_dict)
+    if composer is None:
+        choice = ', '.join(sorted(known))
+        raise KeyError(f"no mask composer is called '{name}': choose one of {choice}")
     return partial(composer, **settings) if settings else composer

@@ -11,8 +11,8 @@ import numpy as np
 
 from mmsgdfuse.masks.base import BaseMaskGenerator
 from mmsgdfuse.masks.contrast import centre_surround
+from mmsgdfuse.masks.joining import register_in
 from mmsgdfuse.masks.segments import Segment
-from mmsgdfuse.registry import MASK_GENERATORS
 
 _POLARITIES = ('bright', 'dark', 'both')
 
@@ -97,7 +97,7 @@ def _close_holes(mask: np.ndarray) -> None:
             mask[y : y + h, x : x + w][label[y : y + h, x : x + w] == k] = 1
 
 
-@MASK_GENERATORS.register_module()
+@register_in('MASK_GENERATORS')
 class ThermalVisualSaliency(BaseMaskGenerator):
     """Segments that stand out from their surround at several scales.
 

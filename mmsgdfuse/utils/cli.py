@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from mmengine.config import DictAction
+from typing import Any, TypeVar
 
 from mmsgdfuse.utils.errors import InputError, MMSGDFuseError
 from mmsgdfuse.utils.text import printable
 
+Item = TypeVar('Item')
+
 
 def add_config_options(parser: Any) -> None:
     """Add ``--cfg-options`` to a parser or a group of one."""
+    from mmengine.config import DictAction  # not every subcommand needs mmengine
+
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -76,3 +79,36 @@ def run_reporting(work: Callable[[], int | None], debug: bool) -> int:
         more = ' (--debug shows the traceback)' if error.__cause__ is not None else ''
         print_error(f'{error}{more}')
         return 2
+
+
+def add_shard(parser: Any) -> None:
+    """Add ``--shard i/n`` to a parser or a group of one, for :func:`share_of`."""
+    parser.add_argument(
+        '--shard',
+        type=_shard,
+        default=(1, 1),
+        metavar='i/n',
+        help='do the i-th of n parts (from 1); multiplies with torchrun and slurm',
+    )
+
+
+def share_of(items: Sequence[Item], shard: tuple[int, int]) -> Sequence[Item]:
+    """This process's share, the same split on every machine.
+
+    Args:
+        items: In the same order everywhere.
+        shard: Part and number of parts, from 1. Each part is split again among the processes
+            of torchrun (``RANK``, ``WORLD_SIZE``) or slurm (``SLURM_PROCID``, ``SLURM_NTASKS``).
+    """
+    environment = os.environ
+    rank = int(environment.get('RANK', environment.get('SLURM_PROCID', 0)))
+    world = int(environment.get('WORLD_SIZE', environment.get('SLURM_NTASKS', 1)))
+    part, parts = shard
+    return items[(part - 1) * world + rank :: parts * world]
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition('/')
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no part i/n with 1 <= i <= n, such as 2/8")
+    return int(part), int(parts)

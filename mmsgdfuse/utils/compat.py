@@ -279,6 +279,7 @@ DOWNSTREAM = {
 
 _EXTRAS = {
     'onnxruntime': "pip install 'mmsgdfuse[onnx]'",
+    'onnx': "pip install 'mmsgdfuse[export]'",
     'mmcv': (
         'pip install mmcv-lite==2.1.0, which serves all but downstream models with operators '
         'besides nms (those need mmcv==2.1.0 instead), or onedl-mmcv beside onedl-mmengine'

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import FlexibleRunner, Runner
 
-from mmsgdfuse.registry import MODELS
+from mmsgdfuse.registry import MODELS, SCOPE
 from mmsgdfuse.utils.errors import MMSGDFuseError
 
 # what is read from a config beside the arguments of mmengine's Runners
@@ -50,15 +52,46 @@ def runner_keys() -> frozenset[str]:
     return frozenset(parameters - {'self', 'cfg'} | _READ_ELSEWHERE)
 
 
+def find_config(name: str) -> str:
+    """Path of a config, which may be one that ships with the package.
+
+    Args:
+        name: A path, or ``mmsgdfuse::NAME``: a config by its path below ``configs/``, with or
+            without ``.py``.
+
+    Raises:
+        FileNotFoundError: No config of that name ships; the message has those that are close.
+    """
+    prefix, separator, relative = str(name).partition('::')
+    if not separator or prefix != SCOPE:
+        return str(name)
+    package = Path(__file__).resolve().parents[1]
+    roots = [package / '.mim' / 'configs', package.parent / 'configs']
+    for root in roots:
+        path = root / relative
+        for candidate in (path, path.with_name(f'{path.name}.py')):
+            if candidate.is_file():
+                return str(candidate)
+    shipped = sorted(
+        path.relative_to(root).with_suffix('').as_posix()
+        for root in roots
+        for path in root.rglob('*.py')
+        if '_base_' not in path.parts
+    )
+    close = difflib.get_close_matches(relative.removesuffix('.py'), shipped, 3)
+    hint = f'did you mean {", ".join(close)}?' if close else f'such as {", ".join(shipped[:6])}'
+    raise FileNotFoundError(f'{name}: no such config ships; {hint}')
+
+
 def load_config(path: str) -> Config:
-    """Read the file of a config.
+    """Read a config, see :func:`find_config`.
 
     Raises:
         FileNotFoundError: There is no such file.
         ConfigError: It cannot be executed; the message says why.
     """
     try:
-        return Config.fromfile(path)
+        return Config.fromfile(find_config(path))
     except OSError:
         raise
     except Exception as error:  # a config is code, and may fail with anything

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def test_unreadable_pairs_are_named_and_the_rest_is_fused(run):
 
 
 def test_an_interrupted_run_says_what_it_did(run, monkeypatch):
-    fuse = FusionInferencer.__call__
+    fuse = FusionInferencer._fuse
     calls = []
 
     def interrupted(self, *pair):
@@ -146,7 +147,7 @@ def test_an_interrupted_run_says_what_it_did(run, monkeypatch):
             raise KeyboardInterrupt
         return fuse(self, *pair)
 
-    monkeypatch.setattr(FusionInferencer, '__call__', interrupted)
+    monkeypatch.setattr(FusionInferencer, '_fuse', interrupted)
     code, out, _ = run('ir', 'vi', '-o', 'out')
     assert code == 130
     assert out.startswith('wrote 1 to out')
@@ -341,3 +342,26 @@ def test_names_with_brackets_and_names_that_are_not_utf8(run):
     code, out, _ = run('ir', 'vi', '-o', 'out', '--overwrite')
     assert code == 1
     assert 'vi/[bold]\\udce9[red].png: is empty' in out
+
+
+def test_shards_share_the_pairs_and_summaries_name_every_one(run, monkeypatch):
+    Path('vi/2.png').write_bytes(b'')
+    seen = []
+    for part in ('1/2', '2/2'):
+        code, out, _ = run(
+            'ir', 'vi', '-o', 'out', '--shard', part, '--summary', f'{part[0]}.jsonl', '--json'
+        )
+        counts = json.loads(out)
+        assert counts['written'] + counts['faults'] == 1
+        assert code == counts['faults']
+        seen += [json.loads(line) for line in Path(f'{part[0]}.jsonl').read_text().splitlines()]
+    assert {row['name']: row['status'] for row in seen} == {'1': 'written', '2': 'fault'}
+    assert 'vi/2.png' in seen[1]['fault']
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    run('ir', 'vi', '-o', 'out', '--skip-existing', '--summary', 'again.jsonl')
+    assert [json.loads(line)['name'] for line in Path('again.jsonl').read_text().splitlines()] == [
+        '2'
+    ]
+    with pytest.raises(SystemExit):
+        run('ir', 'vi', '-o', 'out', '--shard', '3/2')

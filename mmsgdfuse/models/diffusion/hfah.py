@@ -199,7 +199,7 @@ def _concatenate(parts: Iterable[Tensor], channels: int, like: Tensor) -> Tensor
     The parts are the model's largest tensors; so each is copied to its place when it is made,
     and forgotten. Their size, type and device are those of ``like``.
     """
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or torch.onnx.is_in_onnx_export():
         return torch.cat(list(parts), dim=1)
     shape = (len(like), channels, *like.shape[-2:])
     joined = torch.empty(

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmsgdfuse.models.preliminary.attention import TransformerBlock
+from mmsgdfuse.models.statistics import ImageGroupNorm
 from mmsgdfuse.registry import MODELS
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(channels, 8), channels)
+    return ImageGroupNorm(math.gcd(channels, 8), channels)
 
 
 class NoiseLevelEmbedding(nn.Module):

@@ -14,6 +14,7 @@ from mmsgdfuse.models.diffusion.schedules import check_prediction_type
 from mmsgdfuse.models.fusers.base import BaseFuser, freeze
 from mmsgdfuse.registry import DIFFUSION_SCHEDULERS, MODELS, NOISE_SCHEDULES
 from mmsgdfuse.structures import FusionDataSample
+from mmsgdfuse.utils.noise import position_noise
 
 # Added to the seed of what a stochastic sampler draws: far from the draws of `noise`, since
 # noise that is added while denoising must not repeat the noise that is taken away.
@@ -120,11 +121,12 @@ class DiffusionFuser(BaseFuser):
     def noise(self, like: Tensor, index: int = 0) -> Tensor:
         """Seeded standard normal noise, the same for each image of the batch.
 
-        It is drawn on the CPU, so that a GPU fuses with the same noise; ``index`` numbers
-        independent draws. (N, C, H, W) -> (N, C, H, W).
+        A function of seed and position (:func:`~mmsgdfuse.utils.noise.position_noise`), made on
+        the CPU, so that a GPU, an exported graph and a tile have the same noise; ``index``
+        numbers independent draws. (N, C, H, W) -> (N, C, H, W).
         """
-        generator = torch.Generator().manual_seed(self.seed + index)
-        noise = torch.randn(like.shape[1:], generator=generator)
+        shape = (like.shape[1], like.shape[2], like.shape[3])
+        noise = torch.from_numpy(position_noise(self.seed, index, shape).copy())
         return noise.to(like).expand_as(like)
 
     def refine(self, condition: Tensor) -> Tensor:

@@ -98,26 +98,31 @@ class SGDFuse(DiffusionFuser):
         head = getattr(self, 'head', None)
         return math.lcm(super().size_divisor, getattr(head, 'size_divisor', 1))
 
-    def features(self, condition: Tensor, seeded: bool = True) -> list[list[Tensor]]:
+    def features(
+        self, condition: Tensor, seeded: bool = True, noise: Tensor | None = None
+    ) -> list[list[Tensor]]:
         """The U-Net's decoder features at every feature timestep, in one batched pass.
 
         Args:
             condition: I0 (N, 5, H, W).
             seeded: Whether the noise is that of inference or drawn anew.
+            noise: Noise to use instead, (T * N, 5, H, W), all images of a timestep together.
+                Default: none.
 
         Returns:
             Per timestep one tensor (N, C_l, H_l, W_l) per level, coarsest first.
         """
         count = len(self.feature_timesteps)
         times = torch.tensor(self.feature_timesteps, device=condition.device)
-        times = times.repeat_interleave(len(condition))
+        times = times.repeat_interleave(condition.shape[0])
         repeated = condition.repeat(count, 1, 1, 1)
         if self.feature_noise != 'none':
-            noise = (
-                torch.cat([self.noise(condition, index) for index in range(count)])
-                if seeded
-                else torch.randn_like(repeated)
-            )
+            if noise is None:
+                noise = (
+                    torch.cat([self.noise(condition, index) for index in range(count)])
+                    if seeded
+                    else torch.randn_like(repeated)
+                )
             repeated = self.schedule.add_noise(repeated, noise, times)
         levels = self.denoiser.features(repeated, self.schedule.noise_level(times))
         return [list(scales) for scales in zip(*(level.chunk(count) for level in levels))]

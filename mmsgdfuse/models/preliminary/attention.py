@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmsgdfuse.models.statistics import image_statistic
+
 
 class ChannelLayerNorm(nn.Module):
     """Layer norm over the channels of every pixel.
@@ -79,6 +81,7 @@ class ChannelAttention(nn.Module):
         # unit length over the pixels keeps the affinity independent of the image's size
         query, key = F.normalize(query, dim=-2), F.normalize(key, dim=-2)
         affinity = (query.transpose(-2, -1) @ key * self.temperature).softmax(dim=-1)
+        affinity = image_statistic(affinity)
         attended = value @ affinity.transpose(-2, -1)
         # (N, heads, H*W, C / heads) -> (N, C, H, W)
         return self.out(attended.transpose(1, 2).reshape(n, h, w, c).permute(0, 3, 1, 2))

@@ -1,0 +1,1 @@
+"""Running a trained fuser: torch or ONNX, whole or in tiles."""
