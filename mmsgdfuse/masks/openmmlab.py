@@ -16,7 +16,6 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
-from torch import nn
 
 from mmsgdfuse.masks.base import BaseMaskGenerator
 from mmsgdfuse.masks.checkpoints import file_sha256
@@ -98,7 +97,7 @@ class _OpenMMLabMaskGenerator(BaseMaskGenerator):
         )
 
     @cached_property
-    def model(self) -> nn.Module:
+    def model(self) -> Any:
         """The model on its device, in evaluation mode."""
         try:
             registry = importlib.import_module(f'{self.package}.registry')

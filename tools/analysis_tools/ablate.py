@@ -367,17 +367,13 @@ def mask_source(name: str, folder: Path) -> dict[str, Any] | None:
     )
 
 
-def contrasts(
-    pair: ImagePair, boxes: list[Box], fused: np.ndarray
-) -> list[tuple[int, float, bool]]:
-    """Of each box its class, its contrast when fused, and whether no source has more."""
+def contrasts(pair: ImagePair, boxes: list[Box], fused: np.ndarray) -> list[tuple[float, ...]]:
+    """Of each box its class, and its contrast in the infrared, visible and fused image."""
     places = [(box.x, box.y, box.width, box.height) for box in boxes]
-    sources = [read_infrared(pair.ir), read_visible(pair.vis)]
-    values = np.array([region_contrast(image, places) for image in (fused, *sources)])
+    images = [read_infrared(pair.ir), read_visible(pair.vis), fused]
+    values = np.array([region_contrast(image, places) for image in images])
     return [
-        (box.label, own, own >= max(ir, vis))
-        for box, (own, ir, vis) in zip(boxes, values.T)
-        if not np.isnan((own, ir, vis)).any()
+        (box.label, *own) for box, own in zip(boxes, values.T.tolist()) if not np.isnan(own).any()
     ]
 
 
@@ -388,9 +384,11 @@ def compare_sources(args: argparse.Namespace, pairs: list[ImagePair]) -> str:
         InputError: A source or the labels cannot be read.
     """
     classes = ('person', 'bicycle', 'car')
-    head = ['masks', *METRICS, *(f'{c}: {x}' for c in SHOWN for x in ('contrast', 'kept'))]
+    columns = (f'{c}: {x}' for c in SHOWN for x in ('contrast', 'kept'))
+    head = ['image', *METRICS, *columns]
     rows = [head, ['---', *['---:'] * (len(head) - 1)]]
     plans = {name: mask_source(name, args.folder) for name in args.mask_sources}
+    boxes: dict[str, list[Box]] = {}
     for name, masks in plans.items():
         inferencer = FusionInferencer(device=args.device, masks=masks)
         scores, found = [], []
@@ -399,20 +397,37 @@ def compare_sources(args: argparse.Namespace, pairs: list[ImagePair]) -> str:
             scores.append(fusion_metrics(result.ir, result.vis, result.fused, METRICS))
             labels = args.folder / 'labels' / f'{pair.name}.txt'
             if labels.is_file():
-                boxes, faults = read_yolo(labels, classes, result.fused.shape[:2])
+                boxes[pair.name], faults = read_yolo(labels, classes, result.fused.shape[:2])
                 if faults:
                     raise InputError('\n'.join(str(fault) for fault in faults))
-                found += contrasts(pair, boxes, result.fused)
-        row = [name, *(f'{np.mean([s[metric] for s in scores]):.3f}' for metric in METRICS)]
-        for shown in SHOWN:
-            of_class = [(own, kept) for label, own, kept in found if classes[label] == shown]
-            means = np.mean(of_class, axis=0) if of_class else (np.nan, np.nan)
-            row += [f'{means[0]:.1f}', f'{means[1]:.0%}' if of_class else '-']
-        rows.append(row)
+                found += contrasts(pair, boxes[pair.name], result.fused)
+        values = np.array(found).reshape(-1, 4)
+        if name == args.mask_sources[0]:
+            blank = ['-'] * len(METRICS)
+            rows.append(['infrared', *blank, *contrast_cells(values, classes, 1)])
+            rows.append(['visible', *blank, *contrast_cells(values, classes, 2)])
+        means = (f'{np.mean([s[metric] for s in scores]):.3f}' for metric in METRICS)
+        rows.append([f'fused, masks: {name}', *means, *contrast_cells(values, classes, 3)])
     table = '\n'.join(f'| {" | ".join(row)} |' for row in rows)
-    text = f'Written by `{shlex.join(sys.argv)}`, {len(pairs)} pairs.\n\n{table}\n'
+    counts = (f'{sum(classes[b.label] == c for f in boxes.values() for b in f)} {c}' for c in SHOWN)
+    text = (
+        f'Written by `{shlex.join(sys.argv)}`, {len(pairs)} pairs, boxes: {", ".join(counts)}.'
+        f'\n\n{table}\n'
+    )
     write_text(args.out / 'mask_sources.md', text)
     return text
+
+
+def contrast_cells(values: np.ndarray, classes: tuple[str, ...], column: int) -> Iterator[str]:
+    """Mean contrast of each shown class, and the share of boxes that no source exceeds."""
+    for shown in SHOWN:
+        of_class = values[values[:, 0] == classes.index(shown)]
+        if not len(of_class):
+            yield from ('-', '-')
+            continue
+        own = of_class[:, column]
+        yield f'{own.mean():.1f}'
+        yield f'{np.mean(own >= of_class[:, 1:3].max(axis=1)):.0%}'
 
 
 def main(argv: list[str] | None = None) -> int:
