@@ -133,7 +133,12 @@ DIFFUSION_SCHEDULERS = RootRegistry(
 MASK_GENERATORS = RootRegistry(
     'mask generator',
     scope=SCOPE,
-    locations=['mmsgdfuse.masks', 'mmsgdfuse.masks.sam'],
+    locations=[
+        'mmsgdfuse.masks',
+        'mmsgdfuse.masks.sam',
+        'mmsgdfuse.masks.openmmlab',
+        'mmsgdfuse.masks.transformers_sam',
+    ],
 )
 MASK_COMPOSERS = RootRegistry(
     'mask composer',

@@ -23,6 +23,9 @@ SCOPES = ('mmengine', 'mmdet', 'mmseg')
 # depend on the test's folder are functions of it.
 OPTIMIZER = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
 MINIMAL = dict(
+    MMDetMaskGenerator=dict(config=dict(type='RetinaNet')),
+    MMSegMaskGenerator=dict(config=dict(type='EncoderDecoder')),
+    TransformersSAMMaskGenerator=dict(model='facebook/sam-vit-base'),
     RegisterPair=dict(rig='auto'),
     BFloat16OptimWrapper=dict(optimizer=OPTIMIZER),
     FusedDetector=dict(

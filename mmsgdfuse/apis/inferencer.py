@@ -134,6 +134,8 @@ class FusionInferencer:
             ``DropMask``, ...), or a list of these. Default: as the model was tested in training;
             none for a student.
         mask_cache: Folder in which computed masks are kept. Default: they are not.
+        emphasis: How strongly masked things are lifted: the masks are multiplied by it and cut at
+            1. 1 is as trained, 0 fuses as if nothing stood out. Default 1.
         seed: Seed of the diffusion noise. Default: as the model is configured, 0 for the shipped.
         num_steps: Sampling steps of 'refine' and 'sample'. Default: as the model is configured.
         start_timestep: Diffusion time (0-based) that 'refine' starts from. Default: as the model
@@ -209,10 +211,14 @@ class FusionInferencer:
         rig: RigSource | None = None,
         grid: Grid = 'visible',
         seam: float = 24,
+        emphasis: float = 1,
         backend: str | None = None,
         providers: Sequence[Provider] | None = None,
         tile: int | None = None,
     ) -> None:
+        if not 0 <= emphasis < float('inf'):
+            raise InputError(f'emphasis must be a number of at least 0, found {emphasis}')
+        self.emphasis = emphasis
         self.reader = InfraredReader.from_options(
             reading, scaling=infrared_scaling, percentiles=infrared_percentiles
         )
@@ -442,6 +448,9 @@ class FusionInferencer:
         for key, mask in dict(mask_ir=mask_ir, mask_vis=mask_vis).items():
             if mask is not None:
                 results[key] = load_mask(key, mask, shape)
+        if self.emphasis != 1:
+            for key in results.keys() & {'mask_ir', 'mask_vis'}:
+                results[key] = np.minimum(results[key] * np.float32(self.emphasis), 1)
         return results
 
     def _read_pair(self, ir: Source, vis: Source) -> dict[str, LoadedImage]:

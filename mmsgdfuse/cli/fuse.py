@@ -132,6 +132,10 @@ def build_parser() -> argparse.ArgumentParser:
         default='vit_b',
         help='size of that SAM (default: vit_b)',
     )
+    masks.add_argument(
+        '--emphasis', type=float, default=1,
+        help='how strongly masked things are lifted; 0 is not at all (default: 1, as trained)',
+    )  # fmt: skip
     masks.add_argument('--mask-cache', metavar='FOLDER', help='keep generated masks in here')
 
     infrared = parser.add_argument_group(
@@ -473,6 +477,7 @@ def main(argv: list[str] | None = None) -> int:
                 mode=args.mode,
                 masks=masks,
                 mask_cache=args.mask_cache,
+                emphasis=args.emphasis,
                 seed=args.seed,
                 num_steps=args.num_steps,
                 start_timestep=args.start_timestep,

@@ -32,17 +32,22 @@ from mmsgdfuse.masks.semantic import label_segments
 from mmsgdfuse.masks.sheet import contact_sheet
 
 if TYPE_CHECKING:
+    from mmsgdfuse.masks.openmmlab import MMDetMaskGenerator, MMSegMaskGenerator
     from mmsgdfuse.masks.sam import SAMMaskGenerator
+    from mmsgdfuse.masks.transformers_sam import TransformersSAMMaskGenerator
 
 __all__ = [
     'SAM_CHECKPOINTS',
     'BaseMaskGenerator',
     'CachedMaskGenerator',
     'CheckpointError',
+    'MMDetMaskGenerator',
+    'MMSegMaskGenerator',
     'MaskCache',
     'SAMMaskGenerator',
     'Segment',
     'ThermalVisualSaliency',
+    'TransformersSAMMaskGenerator',
     'add_contrast',
     'as_luma',
     'build_composer',
@@ -64,7 +69,12 @@ __all__ = [
 ]
 
 # The embedded generator works without torch, these do not
-_NEED_TORCH = {'SAMMaskGenerator': 'mmsgdfuse.masks.sam'}
+_NEED_TORCH = {
+    'SAMMaskGenerator': 'mmsgdfuse.masks.sam',
+    'MMDetMaskGenerator': 'mmsgdfuse.masks.openmmlab',
+    'MMSegMaskGenerator': 'mmsgdfuse.masks.openmmlab',
+    'TransformersSAMMaskGenerator': 'mmsgdfuse.masks.transformers_sam',
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,45 @@ _SAME_SEGMENT = 0.7
 _HOLE_AREA = 0.1
 
 
+# Fewer constant lines than this share of a side are picture, not padding.
+_THINNEST_PADDING = 0.01
+
+
+def picture_box(image: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of a frame without constant padding.
+
+    Padding is a border of one colour, the first pixel's or the last's, at least 1 % of the side
+    wide. The picture's lines beside it must vary and be less than half of that colour; so an
+    object before a flat background is no padded picture.
+
+    Args:
+        image (np.ndarray): uint8, (H, W) or (H, W, 3).
+
+    Returns:
+        tuple[slice, slice]: The whole frame where there is no padding.
+    """
+    height, width = image.shape[:2]
+    for colour in (image[0, 0], image[-1, -1]):
+        other = image != colour
+        other = other.any(axis=2) if image.ndim == 3 else other
+        x, y, w, h = cv2.boundingRect(other.view(np.uint8))
+        edges = (
+            (y, height, np.s_[y, x : x + w]),
+            (height - y - h, height, np.s_[y + h - 1, x : x + w]),
+            (x, width, np.s_[y : y + h, x]),
+            (width - x - w, width, np.s_[y : y + h, x + w - 1]),
+        )
+        padded = [line for margin, side, line in edges if margin > _THINNEST_PADDING * side]
+        if w and h and padded and all(_is_picture(image[e], other[e]) for e in padded):
+            return slice(y, y + h), slice(x, x + w)
+    return slice(0, height), slice(0, width)
+
+
+def _is_picture(line: np.ndarray, other: np.ndarray) -> bool:
+    """Whether a line varies and is mostly not of the padding's colour."""
+    return bool((line != line[0]).any() and np.count_nonzero(other) > 0.5 * other.size)
+
+
 class _Component(NamedTuple):
     mask: np.ndarray  # bool, inside the box
     x: int
@@ -73,6 +112,8 @@ class ThermalVisualSaliency(BaseMaskGenerator):
     3. Small holes are filled, and segments grow by a few pixels: their edges must lie inside the
        mask for a gradient loss to see them.
 
+    Constant padding around the picture is left out of all of this and never lies in a segment.
+
     Deterministic. All lengths and areas are relative to the frame, so that an image and its
     enlargement have the same segments.
 
@@ -102,6 +143,8 @@ class ThermalVisualSaliency(BaseMaskGenerator):
     Raises:
         ValueError: An argument is outside its range.
     """
+
+    revision = 2
 
     def __init__(
         self,
@@ -163,12 +206,22 @@ class ThermalVisualSaliency(BaseMaskGenerator):
         )
 
     def segment(self, image: np.ndarray) -> list[Segment]:
-        components = list(self._components(self.contrast_map(image)))
+        rows, cols = picture_box(image)
+        picture = image[rows, cols]
+        components = list(self._components(self.contrast_map(picture)))
         components.sort(key=lambda component: -component.contrast)
-        return [
-            self._as_segment(component, image.shape[:2])
+        segments = [
+            self._as_segment(component, picture.shape[:2])
             for component in components[: self.max_segments]
         ]
+        if picture.shape != image.shape:
+            for segment in segments:
+                whole = np.zeros(image.shape[:2], bool)
+                whole[rows, cols] = segment['segmentation']
+                x, y, width, height = segment['bbox']
+                segment['bbox'] = [x + cols.start, y + rows.start, width, height]
+                segment['segmentation'] = whole
+        return segments
 
     def contrast_map(self, image: np.ndarray) -> np.ndarray:
         """How much each pixel stands out.

@@ -36,6 +36,8 @@ _TYPE_KEYS = ('type', 'composer')
 # they name files that only training reads, or a folder to write to: no part of a trained model
 _FORBIDDEN = ('cache_dir', 'fuser_weights', 'teacher')
 _PRETRAINED = ('Pretrained', 'PretrainedInit')
+# they execute a config, build models of other packages or download by name
+_NOT_FROM_FILES = ('MMDetMaskGenerator', 'MMSegMaskGenerator', 'TransformersSAMMaskGenerator')
 
 
 def registered_name(name: str, *registries: Registry) -> str | None:
@@ -140,6 +142,8 @@ class _Check:
             raise self._refuse(
                 place, f'must be a class that {SCOPE} registers, found {_shown(name)}'
             )
+        if found.rpartition('.')[2] in _NOT_FROM_FILES:
+            raise self._refuse(place, f'may not be {found}; give these masks yourself')
         return found
 
     def _check_initializers(self, value: object, place: str) -> None:

@@ -59,7 +59,9 @@ def student(tmp_path) -> None:
 def test_one_run(benchmark, arguments, student, tmp_path, capsys):
     assert benchmark.main(arguments) == 0
     rows = json.loads((tmp_path / 'o.json').read_text())['rows']
-    assert list(rows) == ['features', 'student', 'passes']
+    assert list(rows) == [
+        'features', 'student', 'features, onnxruntime', 'student, onnxruntime', 'passes'
+    ]  # fmt: skip
     assert all(row['seconds']['count'] == 2 for row in rows.values())
     for name in ('features', 'student'):
         memory, ratio = rows[name]['memory'], rows[name]['ratio']

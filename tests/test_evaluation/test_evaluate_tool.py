@@ -183,7 +183,7 @@ def test_ctrl_c_is_one_line(arguments, folders, tmp_path, repository):
     )
     deadline = time.monotonic() + 180
     while not list((tmp_path / 'cache').glob('*/*.json')) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=180)
     assert process.returncode == 130

@@ -252,3 +252,21 @@ def test_a_header_that_could_not_be_read_is_not_written(tmp_path):
 
 def test_known_composers_stay_known():
     assert build_composer('union') is build_composer('mmsgdfuse.union')
+
+
+@pytest.mark.parametrize(
+    'masks',
+    [
+        dict(type='MMDetMaskGenerator', config='attack.py'),
+        dict(type='mmsgdfuse.MMSegMaskGenerator', config='attack.py'),
+        dict(type='TransformersSAMMaskGenerator', model='someone/else'),
+    ],
+)
+def test_masks_that_execute_or_download_are_not_built(with_header, masks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'attack.py').write_text('open("marker", "w")\nmodel = dict(type="RetinaNet")')
+    step = dict(type='GenerateMasks', ir=masks, vis=masks)
+    path = with_header(lambda metadata: metadata.update(masks=[step]))
+    with pytest.raises(ValueError, match='give these masks yourself'):
+        FusionInferencer(weights=path, device='cpu')
+    assert not (tmp_path / 'marker').exists()

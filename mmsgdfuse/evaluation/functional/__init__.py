@@ -30,6 +30,7 @@ from mmsgdfuse.evaluation.functional.information import (
 from mmsgdfuse.evaluation.functional.overshoot import overshoot
 from mmsgdfuse.evaluation.functional.perception import qcb, qcv
 from mmsgdfuse.evaluation.functional.quiet_regions import QRG_MIN_PIXELS, quiet_region_gain
+from mmsgdfuse.evaluation.functional.region_contrast import region_contrast
 from mmsgdfuse.evaluation.functional.similarity import MS_SSIM_MIN_SIDE, ms_ssim, psnr, qy, ssim
 from mmsgdfuse.evaluation.functional.statistics import (
     average_gradient,
@@ -72,6 +73,7 @@ __all__ = [
     'qcv',
     'quiet_region_gain',
     'qy',
+    'region_contrast',
     'resolve_names',
     'spatial_frequency',
     'ssim',
